@@ -1,0 +1,35 @@
+# One target each; every target installs what it needs into .venv first.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: setup mm test check system bench clean
+.DEFAULT_GOAL := mm
+
+.venv/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,clients,bench]'
+	touch $@
+
+setup: .venv/.ready
+
+mm: setup  ## the main job: fifty symbols on simulated venues until Ctrl-C
+	$(BIN)/python -m pipelines.mm --symbols top50
+
+check: setup  ## format, lint, types, floors
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_floors.py
+
+test: setup  ## everything but system tests: quick, offline, no Ray
+	$(BIN)/python -m pytest -q -m "not ray and not slow"
+
+system: setup  ## real Ray, real sockets, actors killed
+	$(BIN)/python -m pytest -q -m "ray or slow"
+
+bench: setup
+	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info

@@ -1,0 +1,1 @@
+"""Market data in: sequencing, books, conflation, health."""

@@ -1,0 +1,1 @@
+"""Orders out: lifecycle, pacing, reconciliation; one per venue account."""

@@ -1,0 +1,1 @@
+"""Model opinions: batched, limited, clamped, expiring."""

@@ -1,0 +1,1 @@
+"""Signals, pricing models, ladder, reconcile: one engine per symbol."""

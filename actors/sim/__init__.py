@@ -1,0 +1,1 @@
+"""Simulated venues and relay: matching, flow, fill models, faults."""

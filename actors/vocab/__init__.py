@@ -1,0 +1,1 @@
+"""Words every room shares: messages, units, configuration, errors. Standard library, msgspec and pydantic only."""

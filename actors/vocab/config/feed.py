@@ -1,0 +1,21 @@
+"""Settings of feed actors."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from actors.vocab.config.base import Settings
+
+
+class FeedSettings(Settings):
+    depth_levels: int = Field(10, ge=1, le=1000, description="levels a side in a BookUpdate")
+    snapshot_levels: int = Field(1000, ge=5, le=5000, description="levels of the REST snapshot")
+    beat_interval_ms: int = Field(250, ge=10, le=1000, description="newest state re-sent at least this often")
+    stale_after_ms: int = Field(5000, ge=100, description="no frame for this long on a symbol that had some: stale")
+    buffer_deltas_max: int = Field(5000, ge=10, description="deltas kept while a snapshot is on its way; full: resync")
+    resync_backoff_ms: int = Field(500, ge=10, description="first wait before another snapshot; doubles, jittered")
+    resync_backoff_max_ms: int = Field(15_000, ge=100)
+    symbols_per_shard: int = Field(100, ge=1, description="symbols of one feed actor")
+    first_data_timeout_ms: int = Field(
+        10_000, ge=100, description="a stream silent this long after its ack is reported"
+    )

@@ -1,0 +1,29 @@
+"""Settings of the model pool. Keys are never here: see `key_env` and `key_file`."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from actors.vocab.config.base import Settings
+
+
+class LlmSettings(Settings):
+    enabled: bool = True
+    base_url: str = Field("", description="empty: the simulated relay")
+    key_env: str = Field("HOLYSHEEP_API_KEY", description="environment variable that holds the key")
+    key_file: str = Field("", description="or a file only its owner can read (0600)")
+    pool_size: int = Field(2, ge=1, le=64)
+    signal_model: str = "deepseek/v3-2"
+    risk_model: str = "anthropic/claude-sonnet-4.5"
+    opinion_interval_s: float = Field(10.0, gt=0)
+    opinion_ttl_s: float = Field(30.0, gt=0)
+    batch_wait_ms: int = Field(100, ge=0)
+    batch_items_max: int = Field(25, ge=1, le=200)
+    requests_per_min: int = Field(60, ge=1)
+    tokens_per_min: int = Field(200_000, ge=100)
+    concurrent_max: int = Field(10, ge=1)
+    deadline_s: float = Field(8.0, gt=0)
+    usd_per_day_max: float = Field(5.0, gt=0)
+    breaker_error_share: float = Field(0.2, gt=0, lt=1)
+    breaker_window_s: float = Field(30.0, gt=0)
+    breaker_open_s: float = Field(30.0, gt=0)

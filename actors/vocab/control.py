@@ -1,0 +1,111 @@
+"""Who is alive and where: registration, link greetings, beats, shutdown."""
+
+from __future__ import annotations
+
+from actors.vocab.instruments import Instrument
+from actors.vocab.message import Message, Record
+
+
+class Member(Record, frozen=True):
+    """One live actor. `name` is the role ("quote:BTCUSDT"), `incarnation` unique to this life."""
+
+    name: str
+    incarnation: str
+    host: str  # same host id = same monotonic clock and ipc:// reachable
+    endpoints: tuple[tuple[str, str], ...]  # (channel, address), as "ipc://…" and/or "tcp://…"
+    public_key: str = ""  # CURVE, z85; empty inside one node
+
+
+class Directory(Message, frozen=True):
+    """registry -> everybody, at each change. Replaces what was known."""
+
+    version: int
+    members: tuple[Member, ...]
+
+
+class Greeting(Message, frozen=True):
+    """First message of a link in each direction; a wrong `to` means the address was inherited: hang up."""
+
+    name: str
+    incarnation: str
+    host: str
+    to: str  # incarnation of the peer, empty when not known yet
+    protocol: int
+
+
+class Beat(Message, frozen=True):
+    """Both directions of every DEALER/ROUTER link while idle, so that silence means death."""
+
+    beat_no: int
+    echo_no: int = 0
+
+
+class Stop(Message, frozen=True):
+    """supervisor -> gateway, quote: end in order: cancel, await acks, report."""
+
+    reason: str
+
+
+class FrameToken(Message, frozen=True):
+    """Lock-step replay only: `step` of recorded time `now_ns` has been handed out; return it when all is done."""
+
+    step: int
+    now_ns: int
+
+
+class VenueAccount(Record, frozen=True):
+    """One account at one venue market, as the run describes it. Holds no secret, only where secrets are."""
+
+    venue: str  # "binance_perp": dialect and market
+    dialect: str  # "binance"
+    market: str  # "perp" | "spot"
+    rest_url: str  # scheme and host, no path
+    stream_url: str  # websocket base of streams, no route
+    order_url: str  # websocket order entry, whole URL; empty: orders go by REST
+    key_file: str  # 0600 JSON {"api_key", "secret", "kind"}; empty: environment
+    key_env: str  # prefix of environment variables: <prefix>_API_KEY, <prefix>_SECRET
+    account_id: str
+
+
+class QuoteGroup(Record, frozen=True):
+    """The symbols of one quote actor."""
+
+    name: str  # "quote:BTCUSDT"
+    symbols: tuple[str, ...]
+
+
+class RunDescription(Message, frozen=True):
+    """Everything an actor needs to know to start, handed out by the registry. No secrets."""
+
+    run_id: str
+    mode: str  # sim | paper | live | replay
+    namespace: str  # Ray namespace, one per account
+    settings_json: str  # FleetSettings as JSON
+    accounts: tuple[VenueAccount, ...]
+    symbols: tuple[str, ...]
+    quote_groups: tuple[QuoteGroup, ...]
+    runtime_dir: str  # short, 0700: ipc sockets
+    run_dir: str  # logs, records, report
+    journal_url: str
+    relay_url: str
+    relay_key_file: str
+    seed: int = 0
+    lock_step: bool = False
+    tcp_host: str = ""  # set when links must cross nodes
+
+
+class Joined(Message, frozen=True):
+    """registry -> a member that registered."""
+
+    run: RunDescription
+    directory: Directory
+    push_address: str  # the registry's publisher: directories and instruments
+    instruments: tuple[Instruments, ...]
+
+
+class Instruments(Message, frozen=True):
+    """feed -> registry -> everybody: the newest instruments of one venue. Replaces what was known of that venue."""
+
+    venue: str
+    version: int
+    rows: tuple[Instrument, ...]

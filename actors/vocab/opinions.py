@@ -1,0 +1,50 @@
+"""The language model's bounded, expiring view. It can only reduce risk; `llm/effects.py` enforces that."""
+
+from __future__ import annotations
+
+from actors.vocab.message import Message, Record
+
+
+class SignalInputs(Record, frozen=True):
+    """What is asked about one symbol; all ours to define, see the formulas' docstrings."""
+
+    symbol: str
+    mid_price: float
+    depth_score: float  # 0..1
+    volatility_bps: float  # per square-root minute
+    toxic_flow: float  # 0..1
+    ms_since_trade: int
+    liquidity_regime: str = "normal"  # deep | normal | thin | broken
+
+
+class RegimeView(Message, frozen=True):
+    """llm -> quote, after clamping: neutral values where the model said nothing usable.
+
+    `bid_factor`/`ask_factor` in [0, 1] scale sizes; 0 on both is `hold`. `spread_bps_min` is a floor, never a cap.
+    Decays linearly to neutral over `half_life_s` and is ignored after `ttl_s`.
+    """
+
+    symbol: str
+    bid_factor: float = 1.0
+    ask_factor: float = 1.0
+    spread_bps_min: float = 0.0
+    max_position_usd: float = 0.0  # 0 = no opinion; otherwise min(ours, this)
+    confidence: float = 0.0
+    ttl_s: float = 30.0
+    model: str = ""
+    prompt_hash: str = ""
+    reasoning: str = ""  # shown, never executed
+
+
+class RiskView(Message, frozen=True):
+    """llm -> risk: only `circuit_breaker` and a lower cap have an effect."""
+
+    scope: str  # "fleet" or a symbol
+    risk_score: float
+    circuit_breaker: bool
+    max_position_usd: float  # 0 = no opinion
+    spread_bps_add: float  # 0 or more after clamping
+    ttl_s: float
+    model: str = ""
+    prompt_hash: str = ""
+    recommendations: tuple[str, ...] = ()
