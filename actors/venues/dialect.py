@@ -108,4 +108,34 @@ class TradingDialect(Protocol):
         """Which `WsCall` a frame of the order connection answers; None when it is a stream event."""
         ...
 
-    def decode_private(self, frame: bytes | str) -> list[VenueEvent]: ...
+    def decode_private(self, frame: bytes | str) -> list[VenueEvent]:
+        """Events of one private frame; [] where it holds nothing for us. `VenueFault` when unreadable.
+
+        Lists of request_no 0 (`VenuePositions`, `VenueBalances`) name the changed entries only. A stream that the
+        venue ends (key expired, shutdown) is `StreamDown(PRIVATE, reason)`: open it again, then reconcile.
+        A trade is a `VenueFill` followed by the `VenueOrder` it led to.
+        """
+        ...
+
+    # How the private stream opens: send `private_open`; a `WsCall` goes out on the order connection, and its
+    # events then arrive there; an `HttpRequest` is answered by what `private_url` needs to name the address to dial.
+
+    private_keepalive_ms: int  # send `private_keepalive` this often; 0: the venue asks for none
+
+    def private_open(self, *, timestamp_ms: int) -> HttpRequest | WsCall: ...
+
+    def private_url(self, status: int, answer: bytes | str) -> str | None:
+        """Address to dial; None when events come on the connection that was asked. `VenueFault` when refused."""
+        ...
+
+    def private_keepalive(self, *, timestamp_ms: int) -> HttpRequest | None:
+        """Keep what `private_open` made alive. A refusal (status >= 400) means: open again."""
+        ...
+
+    def use(self, instruments: Sequence[Instrument]) -> None:
+        """Speak of these instruments, with these steps, from now on."""
+        ...
+
+    def client_id_ok(self, client_id: str) -> bool:
+        """Whether the venue takes this client order id as it is."""
+        ...
