@@ -132,6 +132,19 @@ class BlockGrant(Message, frozen=True):
     gateway: str
     first: int
     size: int
+    # What the journal knows, so that a new life of the gateway misses no fill and numbers on without a repeat.
+    last_fill_no: int = -1  # highest journalled fill number; -1: not told, `AccountLease.acked_fill_no` counts
+    since_ms: int = 0  # start of the last life on this account (unix ms); 0: there was none. Fills are fetched from it
+    journalled: tuple[JournalledSymbol, ...] = ()
+
+
+class JournalledSymbol(Record, frozen=True):
+    """Where the journal stands with one symbol: fills with a higher trade id are asked of the venue again."""
+
+    symbol: str
+    trade_id: int
+    position_lots: int
+    avg_price_ticks: float = 0.0
 
 
 class Kill(Message, frozen=True):

@@ -175,6 +175,7 @@ class Fill(Message, frozen=True):
     event_ns: int  # venue's clock
     position_lots: int  # after this fill, by the gateway's count
     foreign: bool = False  # not an order of ours: liquidation, ADL, manual trade
+    prev_no: int = -1  # number of this symbol's fill or adjustment before: a holder of one symbol sees a hole by it
 
 
 class FillsAgain(Message, frozen=True):
@@ -195,6 +196,7 @@ class PositionAdjust(Message, frozen=True):
     asset: str
     reason: str
     event_ns: int
+    prev_no: int = -1  # as in `Fill`
 
 
 class OrderRow(Message, frozen=True):
