@@ -1,0 +1,523 @@
+"""Binance public market data, client role: what to subscribe, and frames to events.
+
+`decode` is the hottest function of a feed. It finds the kind of a combined-stream frame by its name, decodes exactly
+the fields needed into structs, and turns decimal text into ticks and lots by exact caches (`StepCache`): a book shows
+the same few thousand texts again and again, so a look-up beats both float and Decimal arithmetic and cannot round.
+
+Source: web-socket-streams.md (2026-07-21); USD-M "Websocket Market Streams" and change notice of 2026-03-06.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from actors.venues.binance.common import PATHS, Book, SymbolMap, depth_limit, interval_ms, market_of
+from actors.venues.binance.metadata import decode_exchange_info
+from actors.venues.dialect import HttpRequest, StreamPlan
+from actors.vocab.errors import VenueFault
+from actors.vocab.instruments import Instrument
+from actors.vocab.market import Kline, Side
+from actors.vocab.units import NS_PER_MS
+from actors.vocab.venue_io import (
+    DepthDelta,
+    DepthSnapshot,
+    KlineEvent,
+    Liquidation,
+    MarketEvent,
+    MarkPrice,
+    PartialDepth,
+    PublicTrade,
+    StreamNotice,
+    TopOfBook,
+)
+
+STREAMS: Final = {
+    "perp": ("depth@100ms", "bookTicker", "aggTrade", "markPrice@1s", "forceOrder"),
+    "spot": ("depth@100ms", "bookTicker", "trade"),
+}
+PUBLIC_ROUTE: Final = ("depth", "bookTicker", "rpiDepth")  # the other USD-M streams live on /market
+
+STREAMS_PER_CONNECTION_MAX: Final = 1024
+PARAMS_PER_FRAME: Final = 100
+# The venue takes 5 (spot) and 10 (USD-M) frames a second, pongs included: leave room for those.
+FRAME_INTERVAL_MS: Final = {"spot": 250, "perp": 125}
+MAX_AGE_S: Final = 23.5 * 3600  # the venue hangs up at 24 h
+
+Pairs = list[tuple[str, str]]
+
+
+class _Depth(msgspec.Struct, gc=False):
+    E: int
+    s: str
+    U: int
+    u: int
+    b: Pairs
+    a: Pairs
+    pu: int = -1
+
+
+class _Partial(msgspec.Struct, gc=False):
+    """Spot top N: no symbol, no time."""
+
+    lastUpdateId: int
+    bids: Pairs
+    asks: Pairs
+
+
+class _Top(msgspec.Struct, gc=False):
+    u: int
+    s: str
+    b: str
+    B: str
+    a: str
+    A: str
+    E: int = 0
+
+
+class _Trade(msgspec.Struct, gc=False):
+    E: int
+    s: str
+    t: int
+    p: str
+    q: str
+    m: bool
+    X: str = "MARKET"
+
+
+class _AggTrade(msgspec.Struct, gc=False):
+    E: int
+    s: str
+    a: int
+    p: str
+    q: str
+    m: bool
+
+
+class _Mark(msgspec.Struct, gc=False):
+    E: int
+    s: str
+    p: str
+    i: str = "0"
+    r: str = "0"
+    T: int = 0
+
+
+class _LiquidationOrder(msgspec.Struct, gc=False):
+    s: str
+    S: str
+    q: str
+    p: str
+
+
+class _Liquidation(msgspec.Struct, gc=False):
+    E: int
+    o: _LiquidationOrder
+
+
+class _Candle(msgspec.Struct, gc=False):
+    t: int
+    T: int
+    o: str
+    h: str
+    l: str  # noqa: E741  the venue's name
+    c: str
+    v: str
+    n: int
+    x: bool
+
+
+class _Kline(msgspec.Struct, gc=False):
+    E: int
+    s: str
+    k: _Candle
+
+
+class _Wrapped(msgspec.Struct, gc=False):
+    stream: str
+    data: msgspec.Raw
+
+
+class _Fault(msgspec.Struct):
+    code: int = 0
+    msg: str = ""
+
+
+class _Probe(msgspec.Struct):
+    """Anything that came without a stream name: which kind is it?"""
+
+    e: str = ""
+    E: int = 0
+    stream: str = ""
+    id: int | str | None = None
+    result: msgspec.Raw = msgspec.Raw()
+    error: _Fault | None = None
+    code: int = 0
+    msg: str = ""
+    u: int = -1
+    B: msgspec.Raw = msgspec.Raw()
+    lastUpdateId: int = -1
+
+
+class _Snapshot(msgspec.Struct):
+    lastUpdateId: int
+    bids: Pairs
+    asks: Pairs
+
+
+class _WrappedDepth(msgspec.Struct, gc=False):
+    data: _Depth
+
+
+class _WrappedPartial(msgspec.Struct, gc=False):
+    data: _Partial
+
+
+class _WrappedTop(msgspec.Struct, gc=False):
+    data: _Top
+
+
+class _WrappedTrade(msgspec.Struct, gc=False):
+    data: _Trade
+
+
+class _WrappedAggTrade(msgspec.Struct, gc=False):
+    data: _AggTrade
+
+
+class _WrappedMark(msgspec.Struct, gc=False):
+    data: _Mark
+
+
+class _WrappedLiquidation(msgspec.Struct, gc=False):
+    data: _Liquidation
+
+
+class _WrappedKline(msgspec.Struct, gc=False):
+    data: _Kline
+
+
+_wrapped = msgspec.json.Decoder(_Wrapped)
+_probe = msgspec.json.Decoder(_Probe)
+_depth, _wrapped_depth = msgspec.json.Decoder(_Depth), msgspec.json.Decoder(_WrappedDepth)
+_partial, _wrapped_partial = msgspec.json.Decoder(_Partial), msgspec.json.Decoder(_WrappedPartial)
+_top, _wrapped_top = msgspec.json.Decoder(_Top), msgspec.json.Decoder(_WrappedTop)
+_trade, _wrapped_trade = msgspec.json.Decoder(_Trade), msgspec.json.Decoder(_WrappedTrade)
+_agg_trade, _wrapped_agg_trade = msgspec.json.Decoder(_AggTrade), msgspec.json.Decoder(_WrappedAggTrade)
+_mark, _wrapped_mark = msgspec.json.Decoder(_Mark), msgspec.json.Decoder(_WrappedMark)
+_liquidation, _wrapped_liquidation = msgspec.json.Decoder(_Liquidation), msgspec.json.Decoder(_WrappedLiquidation)
+_kline, _wrapped_kline = msgspec.json.Decoder(_Kline), msgspec.json.Decoder(_WrappedKline)
+_snapshot = msgspec.json.Decoder(_Snapshot)
+_candles = msgspec.json.Decoder(list[tuple[int, str, str, str, str, str, int, str, int, str, str, str]])
+
+# Combined frames begin with the stream name; recorded and live ones are spelled without a space.
+_HEAD: Final = b'{"stream":"'
+_HEAD_SIZE: Final = len(_HEAD)
+
+
+class BinanceMarket:
+    """`MarketDialect` of "binance_perp" or "binance_spot".
+
+    `streams` replaces the usual stream suffixes (`STREAMS`), as a replay of a recording with others needs it.
+    """
+
+    def __init__(
+        self, venue: str, instruments: Sequence[Instrument] = (), *, streams: Sequence[str] | None = None
+    ) -> None:
+        self.venue = venue
+        self._market = market_of(venue)
+        self._paths = PATHS[self._market]
+        self._streams = tuple(streams if streams is not None else STREAMS[self._market])
+        self._map = SymbolMap(venue, instruments)
+        self._books = self._map.books
+        # First letters after the "@" of a stream name -> decoder of the whole combined frame. Two letters suffice to
+        # tell the kinds apart; `depth` needs a second look, see `_on_depth`.
+        self._by_name: dict[bytes, Callable[[bytes], MarketEvent | None]] = {
+            b"de": self._on_depth,
+            b"bo": lambda frame: self._top_event(_wrapped_top.decode(frame).data),
+            b"tr": lambda frame: self._trade_event(_wrapped_trade.decode(frame).data),
+            b"ag": lambda frame: self._agg_trade_event(_wrapped_agg_trade.decode(frame).data),
+            b"ma": lambda frame: self._mark_event(_wrapped_mark.decode(frame).data),
+            b"fo": lambda frame: self._liquidation_event(_wrapped_liquidation.decode(frame).data),
+            b"kl": lambda frame: self._kline_event(_wrapped_kline.decode(frame).data),
+        }
+        # "e" of a raw frame -> decoder of that frame.
+        self._by_type: dict[str, Callable[[bytes], MarketEvent | None]] = {
+            "depthUpdate": lambda frame: self._depth_event(_depth.decode(frame)),
+            "bookTicker": lambda frame: self._top_event(_top.decode(frame)),
+            "trade": lambda frame: self._trade_event(_trade.decode(frame)),
+            "aggTrade": lambda frame: self._agg_trade_event(_agg_trade.decode(frame)),
+            "markPriceUpdate": lambda frame: self._mark_event(_mark.decode(frame)),
+            "forceOrder": lambda frame: self._liquidation_event(_liquidation.decode(frame)),
+            "kline": lambda frame: self._kline_event(_kline.decode(frame)),
+        }
+
+    # --- REST ---------------------------------------------------------------------------------------------------
+
+    def use(self, instruments: Sequence[Instrument]) -> None:
+        self._map.use(instruments)
+
+    def instruments_request(self) -> HttpRequest:
+        if self._market == "perp":
+            return HttpRequest("GET", self._paths.exchange_info, weight=1)
+        # Permission sets are nine tenths of the spot answer and nothing here reads them.
+        return HttpRequest("GET", f"{self._paths.exchange_info}?showPermissionSets=false", weight=20)
+
+    def decode_instruments(self, body: bytes, symbols: Sequence[str]) -> list[Instrument]:
+        return decode_exchange_info(self.venue, body, symbols)
+
+    def snapshot_request(self, symbol: str, levels: int) -> HttpRequest:
+        limit, weight = depth_limit(self._market, levels)
+        name = self._map.instrument(symbol).venue_symbol
+        return HttpRequest("GET", f"{self._paths.depth}?symbol={name}&limit={limit}", weight=weight)
+
+    def decode_snapshot(self, symbol: str, body: bytes) -> DepthSnapshot:
+        book = self._map.book(self._map.instrument(symbol).venue_symbol)
+        try:
+            data = _snapshot.decode(body)
+        except msgspec.DecodeError as error:
+            raise VenueFault(f"{self.venue} {symbol}: depth snapshot is not readable: {error}") from error
+        ticks, lots = book.ticks, book.lots
+        return DepthSnapshot(
+            symbol,
+            data.lastUpdateId,
+            [(ticks[p], lots[q]) for p, q in data.bids],
+            [(ticks[p], lots[q]) for p, q in data.asks],
+        )
+
+    def klines_request(self, symbol: str, interval: str, count: int) -> HttpRequest:
+        interval_ms(interval)
+        name = self._map.instrument(symbol).venue_symbol
+        # One more than wanted: the newest candle is still open and will be dropped.
+        limit = min(count + 1, 1000)
+        weight = 2 if self._market == "spot" else (1 if limit < 100 else 2 if limit < 500 else 5)
+        return HttpRequest(
+            "GET", f"{self._paths.klines}?symbol={name}&interval={interval}&limit={limit}", weight=weight
+        )
+
+    def decode_klines(self, symbol: str, body: bytes) -> list[Kline]:
+        """Closed candles, oldest first: the last row is the running one and is left out."""
+        book = self._map.book(self._map.instrument(symbol).venue_symbol)
+        try:
+            rows = _candles.decode(body)
+        except msgspec.DecodeError as error:
+            raise VenueFault(f"{self.venue} {symbol}: klines are not readable: {error}") from error
+        return [
+            Kline(
+                open_ms=row[0],
+                close_ms=row[6],
+                open_ticks=book.nearest_ticks(row[1]),
+                high_ticks=book.nearest_ticks(row[2]),
+                low_ticks=book.nearest_ticks(row[3]),
+                close_ticks=book.nearest_ticks(row[4]),
+                lots=book.whole_lots(row[5]),
+                trades_count=row[8],
+            )
+            for row in rows[:-1]
+        ]
+
+    # --- streams ------------------------------------------------------------------------------------------------
+
+    def plan(self, symbols: Sequence[str], stream_url: str) -> list[StreamPlan]:
+        """One connection per route and 1024 streams. `stream_url` is scheme, host and an optional path prefix."""
+        plans: list[StreamPlan] = []
+        for route, suffixes in self._routes():
+            per_connection = STREAMS_PER_CONNECTION_MAX // len(suffixes)
+            for first in range(0, len(symbols), per_connection):
+                part = tuple(symbols[first : first + per_connection])
+                plans.append(self._plan(route, suffixes, part, first // per_connection, stream_url.rstrip("/")))
+        return plans
+
+    def _routes(self) -> list[tuple[str, tuple[str, ...]]]:
+        if self._market == "spot":
+            routes = [("", self._streams)]
+        else:
+            public = tuple(item for item in self._streams if item.startswith(PUBLIC_ROUTE))
+            other = tuple(item for item in self._streams if item not in public)
+            routes = [("public", public), ("market", other)]
+        return [(route, suffixes) for route, suffixes in routes if suffixes]
+
+    def _plan(
+        self, route: str, suffixes: tuple[str, ...], symbols: tuple[str, ...], number: int, stream_url: str
+    ) -> StreamPlan:
+        names = [
+            f"{self._map.instrument(symbol).venue_symbol.lower()}@{suffix}" for symbol in symbols for suffix in suffixes
+        ]
+        frames = tuple(
+            msgspec.json.encode(
+                {"method": "SUBSCRIBE", "params": names[first : first + PARAMS_PER_FRAME], "id": frame_no}
+            ).decode()
+            for frame_no, first in enumerate(range(0, len(names), PARAMS_PER_FRAME), start=1)
+        )
+        return StreamPlan(
+            name=f"{self.venue}:{route or 'stream'}:{number}",
+            url=f"{stream_url}/{route}/stream" if route else f"{stream_url}/stream",
+            subscribe_frames=frames,
+            symbols=symbols,
+            frame_interval_ms=FRAME_INTERVAL_MS[self._market],
+            max_age_s=MAX_AGE_S,
+        )
+
+    # --- frames -------------------------------------------------------------------------------------------------
+
+    def decode(self, frame: bytes | str) -> MarketEvent | None:
+        """One event per frame; None for symbols and kinds that we did not ask for.
+
+        `VenueFault` when the frame is unreadable or a price or size is off the instrument's grid.
+        """
+        if isinstance(frame, str):
+            frame = frame.encode()
+        try:
+            if frame.startswith(_HEAD):
+                at = frame.find(b"@", _HEAD_SIZE, 64) + 1
+                handler = self._by_name.get(frame[at : at + 2])
+                if at and handler is not None:
+                    return handler(frame)
+            return self._decode_other(frame)
+        except msgspec.DecodeError as error:
+            raise VenueFault(f"{self.venue}: frame is not readable: {error}: {frame[:200]!r}") from error
+
+    def _decode_other(self, frame: bytes) -> MarketEvent | None:
+        """Raw frames, combined frames of unusual spelling, and frames about the connection."""
+        probe = _probe.decode(frame)
+        if probe.stream:
+            wrapped = _wrapped.decode(frame)
+            if b"lastUpdateId" in bytes(wrapped.data):
+                return self._partial_event(wrapped.stream, _partial.decode(wrapped.data))
+            if "@depth" in wrapped.stream and wrapped.stream.partition("@depth")[2][:1].isdigit():
+                return self._on_full_depth(_depth.decode(wrapped.data))
+            return self._decode_other(bytes(wrapped.data))
+        handler = self._by_type.get(probe.e)
+        if handler is not None:
+            return handler(frame)
+        if probe.u >= 0 and probe.B and not probe.e:  # spot book tickers carry no type
+            return self._top_event(_top.decode(frame))
+        return self._notice(probe, frame)
+
+    def _notice(self, probe: _Probe, frame: bytes) -> MarketEvent | None:
+        number = probe.id if isinstance(probe.id, int) else 0
+        if probe.e == "serverShutdown":
+            return StreamNotice("shutdown", 0, "the venue announces a restart")
+        if probe.error is not None:
+            return StreamNotice("error", number, f"{probe.error.code} {probe.error.msg}")
+        if probe.code or probe.msg:
+            return StreamNotice("error", number, f"{probe.code} {probe.msg}")
+        if probe.result:
+            return StreamNotice("subscribed", number, bytes(probe.result).decode())
+        if probe.lastUpdateId >= 0:
+            raise VenueFault(f"{self.venue}: a partial depth without its stream name has no symbol")
+        if probe.e:
+            return None
+        return StreamNotice("other", number, frame[:200].decode("utf-8", "replace"))
+
+    def _on_depth(self, frame: bytes) -> MarketEvent | None:
+        """`<symbol>@depth…` is a diff, `<symbol>@depth5|10|20…` a whole top, and both have the same fields on USD-M."""
+        tail = frame[frame.find(b"@") + 6 : _HEAD_SIZE + 60]
+        if not tail[:1].isdigit():
+            return self._depth_event(_wrapped_depth.decode(frame).data)
+        if self._market == "perp":
+            return self._on_full_depth(_wrapped_depth.decode(frame).data)
+        name = frame[_HEAD_SIZE : frame.find(b'"', _HEAD_SIZE)].decode()
+        return self._partial_event(name, _wrapped_partial.decode(frame).data)
+
+    def _depth_event(self, data: _Depth) -> DepthDelta | None:
+        book = self._books.get(data.s)
+        if book is None:
+            return None
+        ticks, lots = book.ticks, book.lots
+        return DepthDelta(
+            book.symbol,
+            data.U,
+            data.u,
+            data.pu,
+            data.E * NS_PER_MS,
+            [(ticks[p], lots[q]) for p, q in data.b],
+            [(ticks[p], lots[q]) for p, q in data.a],
+        )
+
+    def _on_full_depth(self, data: _Depth) -> PartialDepth | None:
+        book = self._books.get(data.s)
+        if book is None:
+            return None
+        bids, asks = _levels(book, data.b), _levels(book, data.a)
+        return PartialDepth(book.symbol, data.u, data.E * NS_PER_MS, bids, asks)
+
+    def _partial_event(self, stream: str, data: _Partial) -> PartialDepth | None:
+        book = self._books.get(stream.partition("@")[0].upper())
+        if book is None:
+            return None
+        return PartialDepth(book.symbol, data.lastUpdateId, 0, _levels(book, data.bids), _levels(book, data.asks))
+
+    def _top_event(self, data: _Top) -> TopOfBook | None:
+        book = self._books.get(data.s)
+        if book is None:
+            return None
+        ticks, lots = book.ticks, book.lots
+        return TopOfBook(
+            book.symbol,
+            data.u,
+            data.E * NS_PER_MS,
+            ticks[data.b],
+            lots[data.B],
+            ticks[data.a],
+            lots[data.A],
+        )
+
+    def _trade_event(self, data: _Trade) -> PublicTrade | None:
+        book = self._books.get(data.s)
+        # USD-M also reports insurance fund and ADL deals here ("X"): no taker chose their price.
+        if book is None or data.X != "MARKET":
+            return None
+        side = Side.SELL if data.m else Side.BUY
+        return PublicTrade(book.symbol, data.t, data.E * NS_PER_MS, side, book.ticks[data.p], book.lots[data.q])
+
+    def _agg_trade_event(self, data: _AggTrade) -> PublicTrade | None:
+        book = self._books.get(data.s)
+        if book is None:
+            return None
+        side = Side.SELL if data.m else Side.BUY
+        return PublicTrade(book.symbol, data.a, data.E * NS_PER_MS, side, book.ticks[data.p], book.lots[data.q])
+
+    def _mark_event(self, data: _Mark) -> MarkPrice | None:
+        book = self._books.get(data.s)
+        if book is None:
+            return None
+        tick = book.instrument.tick_float
+        try:
+            mark, index, rate = float(data.p) / tick, float(data.i) / tick, float(data.r or 0)
+        except ValueError as error:
+            raise VenueFault(f"{self.venue} {book.symbol}: mark price is no number: {error}") from error
+        return MarkPrice(book.symbol, data.E * NS_PER_MS, mark, index, rate, data.T)
+
+    def _liquidation_event(self, data: _Liquidation) -> Liquidation | None:
+        book = self._books.get(data.o.s)
+        if book is None:
+            return None
+        side = Side.BUY if data.o.S == "BUY" else Side.SELL
+        # The bankruptcy price may lie off the grid; nobody trades on it here.
+        return Liquidation(
+            book.symbol, data.E * NS_PER_MS, side, book.nearest_ticks(data.o.p), book.whole_lots(data.o.q)
+        )
+
+    def _kline_event(self, data: _Kline) -> KlineEvent | None:
+        book = self._books.get(data.s)
+        if book is None:
+            return None
+        k = data.k
+        kline = Kline(
+            open_ms=k.t,
+            close_ms=k.T,
+            open_ticks=book.ticks[k.o],
+            high_ticks=book.ticks[k.h],
+            low_ticks=book.ticks[k.l],
+            close_ticks=book.ticks[k.c],
+            lots=book.whole_lots(k.v),
+            trades_count=k.n,
+        )
+        return KlineEvent(book.symbol, data.E * NS_PER_MS, k.x, kline)
+
+
+def _levels(book: Book, pairs: Pairs) -> list[tuple[int, int]]:
+    return [(book.ticks[p], book.lots[q]) for p, q in pairs]
