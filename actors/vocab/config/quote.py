@@ -1,4 +1,15 @@
-"""Settings of quote engines."""
+"""Settings of quote engines.
+
+Units of the model, chosen so that one set of numbers serves all symbols: prices are in basis points of the fair
+price, the position is counted in orders (`position_lots / order_lots`), time in seconds. Then
+
+    gamma            1 / (bp * order)       how much one more order at risk is disliked
+    intensity_k_bps  1 / bp                 how fast fills thin out with distance
+    volatility       bps / sqrt(second)
+    gamma * volatility**2 * horizon_s  is in bps per order, ln(1 + gamma / k) / gamma in bps.
+
+`quote/pricing.py` is the one place where they become ticks.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +24,7 @@ ModelName = Literal["avellaneda_stoikov", "fixed"]
 
 class QuoteSettings(Settings):
     model: ModelName = Field("avellaneda_stoikov", description="pricing model by name")
-    gamma: float = Field(
-        0.1, gt=0, le=1000, description="risk aversion, per unit of volatility and order (see pricing)"
-    )
+    gamma: float = Field(0.1, gt=0, le=1000, description="risk aversion, per basis point and order")
     horizon_s: float = Field(30.0, gt=0, le=86_400, description="T - t, held constant: a rolling horizon")
     intensity_k_bps: float = Field(0.7, gt=0, le=100, description="decay of fill intensity per bp of distance")
     order_usd: float = Field(250.0, gt=0, description="size of one order at the first level")
@@ -37,6 +46,15 @@ class QuoteSettings(Settings):
     symbols_per_actor: int = Field(1, ge=1, le=1000)
     fixed_half_spread_bps: float = Field(0.5, gt=0, le=500, description="model `fixed`: half spread")
     fixed_skew_bps: float = Field(0.5, ge=0, le=500, description="model `fixed`: shift at the full position")
+    refresh_tolerance_share: float = Field(
+        0.1, ge=0, le=1, description="the same as a share of the total spread; the larger of both holds"
+    )
+    volatility_sample_ms: int = Field(
+        250, ge=0, le=60_000, description="least spacing of volatility samples: nearer ones measure bid-ask bounce"
+    )
+    answer_timeout_ms: int = Field(5_000, ge=100, description="a command unanswered this long: ask the gateway anew")
+    reject_backoff_ms: int = Field(250, ge=1, description="wait after a rejected order; doubles at each further one")
+    reject_backoff_max_ms: int = Field(8_000, ge=1)
 
     @model_validator(mode="after")
     def _relations(self) -> QuoteSettings:
@@ -44,4 +62,6 @@ class QuoteSettings(Settings):
             raise ValueError("spread_bps_min must not exceed spread_bps_max")
         if self.order_usd > self.position_usd_max:
             raise ValueError("order_usd must not exceed position_usd_max")
+        if self.reject_backoff_ms > self.reject_backoff_max_ms:
+            raise ValueError("reject_backoff_ms must not exceed reject_backoff_max_ms")
         return self
