@@ -1,0 +1,60 @@
+"""Prompts are versioned templates with numbers filled in; no text from outside enters them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from actors.vocab.opinions import SignalInputs
+
+
+class Prompt(msgspec.Struct, frozen=True):
+    """One template; its hash goes into every opinion made with it."""
+
+    name: str  # "signal.v1"
+    text: str
+
+    @property
+    def hash(self) -> str:
+        return hashlib.sha256(self.text.encode()).hexdigest()[:12]
+
+
+class Pricing(msgspec.Struct, frozen=True):
+    """USD per million tokens, by model."""
+
+    usd_per_mtok: dict[str, float]
+
+    def usd(self, model: str, tokens: float) -> float:
+        """An unlisted model is charged like the dearest listed one: never under-counted."""
+        rate = self.usd_per_mtok.get(model, max(self.usd_per_mtok.values(), default=0.0))
+        return rate * tokens / 1e6
+
+
+def signal_rows(items: Sequence[SignalInputs]) -> str:
+    """One compact row a symbol; numbers only besides the symbol and the regime's word."""
+    return "\n".join(
+        f"{one.symbol},{one.mid_price:.8g},{one.depth_score:.2f},{one.volatility_bps:.1f},"
+        f"{one.toxic_flow:.2f},{one.ms_since_trade},{one.liquidity_regime}"
+        for one in items
+    )
+
+
+def chat_body(*, model: str, system: str, user: str, tokens_max: int, temperature: float) -> bytes:
+    """A chat completion in the OpenAI form."""
+    body: dict[str, Any] = {
+        "model": model,
+        "messages": [{"role": "system", "content": system}, {"role": "user", "content": user}],
+        "max_tokens": tokens_max,
+        "temperature": temperature,
+        "response_format": {"type": "json_object"},
+    }
+    return json.dumps(body, separators=(",", ":")).encode()
+
+
+def estimate_tokens(text: str) -> int:
+    """About three characters a token for figures, which tokenisers split finely; settled by real usage later."""
+    return len(text) // 3 + 8
