@@ -14,6 +14,7 @@ class Member(Record, frozen=True):
     host: str  # same host id = same monotonic clock and ipc:// reachable
     endpoints: tuple[tuple[str, str], ...]  # (channel, address), as "ipc://…" and/or "tcp://…"
     public_key: str = ""  # CURVE, z85; empty inside one node
+    ready: bool = True  # False between the first registration and `join`: its key counts, its endpoints are not bound yet
 
 
 class Directory(Message, frozen=True):
@@ -21,6 +22,7 @@ class Directory(Message, frozen=True):
 
     version: int
     members: tuple[Member, ...]
+    complete: bool = True  # False while a restarted registry gathers its members: who is missing may still be alive
 
 
 class Greeting(Message, frozen=True):
@@ -101,6 +103,7 @@ class Joined(Message, frozen=True):
     directory: Directory
     push_address: str  # the registry's publisher: directories and instruments
     instruments: tuple[Instruments, ...]
+    wait_ms: int = 0  # a role that keeps dying waits this long before it goes on
 
 
 class Instruments(Message, frozen=True):

@@ -1,0 +1,117 @@
+"""Publisher and subscriber: state that is replaced, not queued.
+
+A message is [topic NUL, MessagePack]. The NUL makes ZeroMQ's prefix match exact: without it BTCUSDT would also bring
+BTCUSDT_250926.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import zmq
+
+from actors.transport.link_hub import Hub
+from actors.transport.link_wire import Frames, Wire
+from actors.vocab import codec
+from actors.vocab.message import Message
+
+# Per subscriber at the publisher and per publisher at the subscriber; about a second of fifty busy symbols.
+# Full: the newest is dropped for that subscriber alone, and the publisher's next beat repairs it.
+MARKET_QUEUE_MAX = 1_000
+# A tcp connection that broke is dialled again by libzmq itself; a new incarnation has a new address anyway.
+RECONNECT_FIRST_MS = 50
+RECONNECT_MAX_MS = 1_000
+END = b"\0"
+
+
+class Publisher:
+    """Sends to whoever subscribes; never waits, never fails."""
+
+    def __init__(self, hub: Hub, channel: str, on_subscribe: Callable[[bytes], None] | None) -> None:
+        self._on_subscribe = on_subscribe
+        self._wire = hub.wire(zmq.XPUB, self._on_frames, queue_max=MARKET_QUEUE_MAX)
+        # Each subscriber is announced, not only the first of a topic: the late one needs the newest state too.
+        self._wire.socket.setsockopt(zmq.XPUB_VERBOSER, 1)
+        hub.bind(self._wire, channel)
+
+    def send(self, topic: bytes, message: Message) -> None:
+        """Send to all subscribers of exactly `topic` (and of everything). One with a full queue loses it."""
+        self._wire.send([topic + END, codec.encode(message)])
+
+    def close(self) -> None:
+        self._wire.close()
+
+    def _on_frames(self, frames: Frames) -> None:
+        note = frames[0]
+        if note[:1] == b"\x01" and self._on_subscribe is not None:
+            self._on_subscribe(note[1:].removesuffix(END))
+
+
+class Subscriber:
+    """Takes from any number of publishers; hands over all that waited as one list, oldest first per publisher."""
+
+    def __init__(self, hub: Hub, on_messages: Callable[[list[tuple[bytes, Message]]], None]) -> None:
+        self._hub = hub
+        self._on_messages = on_messages
+        self._batch: list[tuple[bytes, Message]] = []
+        self._topics: set[bytes] = set()
+        # address -> the wire it is connected by; ipc is plain, tcp carries keys, and one socket cannot go back
+        self._connected: dict[str, Wire] = {}
+        self._wires: dict[str, Wire] = {}
+
+    def topic(self, topic: bytes) -> None:
+        """Subscribe at every publisher, those of later `connect` too. b"" means everything."""
+        if topic not in self._topics:
+            self._topics.add(topic)
+            for wire in self._wires.values():
+                self._subscribe(wire, topic)
+
+    def connect(self, address: str) -> None:
+        """Connect to a publisher; no-op when connected. The owner's key is looked up in the newest directory."""
+        if not address or address in self._connected:
+            return
+        wire = self._wire_for(address)
+        self._hub.guard_dial(wire.socket, address, self._hub.key_of_address.get(address, ""))
+        wire.socket.connect(address)
+        self._connected[address] = wire
+        wire.look()
+
+    def disconnect(self, address: str) -> None:
+        """Forget a publisher; what waits in its queue is lost. No-op when not connected."""
+        wire = self._connected.pop(address, None)
+        if wire is not None:
+            wire.socket.disconnect(address)
+            wire.look()
+
+    def close(self) -> None:
+        for wire in self._wires.values():
+            wire.close()
+        self._connected.clear()
+
+    def _wire_for(self, address: str) -> Wire:
+        scheme = address.partition("://")[0]
+        if scheme not in self._wires:
+            wire = self._hub.wire(zmq.SUB, self._on_frames, queue_max=MARKET_QUEUE_MAX, on_drained=self._deliver)
+            wire.socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_FIRST_MS)
+            wire.socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MAX_MS)
+            self._wires[scheme] = wire
+            for topic in self._topics:
+                self._subscribe(wire, topic)
+        return self._wires[scheme]
+
+    def _subscribe(self, wire: Wire, topic: bytes) -> None:
+        wire.socket.setsockopt(zmq.SUBSCRIBE, topic + END if topic else b"")
+        wire.look()
+
+    def _on_frames(self, frames: Frames) -> None:
+        if len(frames) != 2:
+            self._hub.counters.undecodable += 1
+            return
+        message = self._hub.decode(frames[1])
+        if message is not None:
+            self._batch.append((frames[0].removesuffix(END), message))
+
+    def _deliver(self) -> None:
+        if self._batch:
+            batch, self._batch = self._batch, []
+            self._on_messages(batch)
