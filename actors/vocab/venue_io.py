@@ -38,6 +38,7 @@ class VenueReplace(Message, frozen=True):
     side: Side
     price_ticks: int
     lots: int  # new total, filled part included
+    filled_lots: int = 0  # part of it known to be filled: where the venue cannot amend, only the rest is placed anew
 
 
 class VenueCancel(Message, frozen=True):
