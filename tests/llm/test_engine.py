@@ -87,10 +87,10 @@ def test_after_a_429_nothing_goes_before_retry_after() -> None:
 def test_the_breaker_opens_on_errors_and_probes_later() -> None:
     pool = engine(batch_wait_ms=0)
     for n in range(5):
-        (call,) = calls(pool.handle(ask(f"S{n}"), START_NS + n))
-        pool.handle(Unanswered(call.call_no, "time-out"), START_NS + n)
-    assert calls(pool.handle(ask("T"), START_NS + NS_PER_S)) == []
-    later = START_NS + 31 * NS_PER_S
+        (call,) = calls(pool.handle(ask(f"S{n}"), START_NS + n * NS_PER_S))
+        pool.handle(Unanswered(call.call_no, "time-out"), START_NS + n * NS_PER_S)
+    assert calls(pool.handle(ask("T"), START_NS + 20 * NS_PER_S)) == []
+    later = START_NS + 35 * NS_PER_S
     assert len(calls(pool.handle(ask("U"), later))) == 1
     assert calls(pool.handle(ask("V"), later)) == []  # one probe only
     assert pool.figures()["breaker_opens"] == 1
