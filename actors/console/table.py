@@ -1,0 +1,111 @@
+"""The live table: one row a symbol, as an operator would want to read it. Pure: rows in, renderable out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from rich.table import Table
+from rich.text import Text
+
+STATE_STYLES = {
+    "NORMAL": "green",
+    "WARNING": "yellow",
+    "REDUCE_ONLY": "dark_orange",
+    "CIRCUIT_BREAKER": "red",
+    "FULL_STOP": "bold white on red",
+}
+
+
+class SymbolRow(msgspec.Struct, frozen=True):
+    """What one line shows; prices as text on the instrument's own grid, money in usd."""
+
+    symbol: str
+    venue: str
+    bid: str = ""
+    ask: str = ""
+    spread_bps: float = 0.0
+    position_usd: float = 0.0
+    pnl_usd: float = 0.0
+    fills_count: int = 0
+    state: str = "NORMAL"
+    reason: str = ""
+    latency_us: float = 0.0  # frame to order, p50
+    two_sided: bool = False
+
+
+class FleetLine(msgspec.Struct, frozen=True):
+    """The line above the table."""
+
+    elapsed_s: float
+    symbols_count: int
+    quoting_count: int
+    net_usd: float
+    gross_usd: float
+    gross_limit_usd: float
+    state: str
+    frames_per_s: float
+    orders_open: int
+    fills_count: int
+    cpu_share: float
+    dashboard: str = ""
+
+
+def fleet_text(line: FleetLine) -> Text:
+    """One line that answers: is it quoting, is it safe, does it earn."""
+    text = Text()
+    text.append(f"{_clock(line.elapsed_s)}  ", style="dim")
+    text.append(f"{line.quoting_count}/{line.symbols_count} quoting", style="bold")
+    text.append("  ")
+    text.append(line.state, style=STATE_STYLES.get(line.state, ""))
+    text.append(f"  net {line.net_usd:+.2f} USD", style="green" if line.net_usd >= 0 else "red")
+    share = line.gross_usd / line.gross_limit_usd if line.gross_limit_usd else 0.0
+    text.append(f"  gross {line.gross_usd:,.0f} of {line.gross_limit_usd:,.0f} ({share:.0%})")
+    text.append(f"  {line.orders_open} open orders  {line.fills_count} fills  {line.frames_per_s:,.0f} frames/s")
+    text.append(f"  CPU {line.cpu_share:.0%}", style="yellow" if line.cpu_share > 0.8 else "")
+    if line.dashboard:
+        text.append(f"  {line.dashboard}", style="dim")
+    return text
+
+
+def symbol_table(rows: Sequence[SymbolRow], *, height: int) -> Table:
+    """As many rows as fit: those not quoting first, then by size of position."""
+    table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
+    for name in ("symbol", "bid", "ask", "spread bps", "position USD", "pnl USD", "fills", "us p50", "state", "why"):
+        right = name not in ("symbol", "state", "why")
+        table.add_column(name, justify="right" if right else "left", no_wrap=True, ratio=3 if name == "why" else None)
+    ordered = sorted(rows, key=lambda row: (row.two_sided, -abs(row.position_usd), row.symbol))
+    for row in ordered[: max(1, height)]:
+        table.add_row(*_cells(row))
+    left = len(ordered) - height
+    if left > 0:
+        table.add_row(Text(f"… {left} more", style="dim"))
+    return table
+
+
+def _cells(row: SymbolRow) -> list[Text | str]:
+    pnl_style = "green" if row.pnl_usd > 0 else "red" if row.pnl_usd < 0 else "dim"
+    return [
+        Text(row.symbol, style="bold" if row.two_sided else "dim"),
+        row.bid or "–",
+        row.ask or "–",
+        f"{row.spread_bps:.2f}" if row.spread_bps else "–",
+        f"{row.position_usd:+,.0f}" if row.position_usd else "0",
+        Text(f"{row.pnl_usd:+.2f}", style=pnl_style),
+        str(row.fills_count),
+        f"{row.latency_us:,.0f}" if row.latency_us else "–",
+        Text(row.state, style=STATE_STYLES.get(row.state, "")),
+        Text(row.reason, style="dim" if row.two_sided else "yellow"),
+    ]
+
+
+def plain_line(line: FleetLine, worst: Mapping[str, Any] | None = None) -> str:
+    """The same for a log file."""
+    why = "".join(f"; {symbol}: {reason}" for symbol, reason in (worst or {}).items())
+    return fleet_text(line).plain + why
+
+
+def _clock(seconds: float) -> str:
+    whole = int(seconds)
+    return f"{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}"

@@ -1,0 +1,84 @@
+"""From files and `--set` to one frozen `FleetSettings`; every mistake is one line that names the key."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from actors.vocab.config import FleetSettings
+from actors.vocab.errors import ConfigError
+
+
+def load_settings(files: Iterable[Path] = (), overrides: Iterable[str] = ()) -> FleetSettings:
+    """Defaults, then each file, then each `section.key=value`; later wins. ConfigError names key and remedy."""
+    merged: dict[str, Any] = {}
+    for path in files:
+        _merge(merged, _read(path), where=str(path))
+    for text in overrides:
+        _merge(merged, _parse_override(text), where=f"--set {text}")
+    try:
+        return FleetSettings.model_validate(merged)
+    except ValidationError as error:
+        raise ConfigError(_explain(error)) from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise ConfigError(f"--conf {path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--conf {path}: cannot be read ({error})") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--conf {path}: not YAML: {' '.join(str(error).split())}") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise ConfigError(f"--conf {path}: expected sections like `quote:`, found {type(content).__name__}")
+    return content
+
+
+def _parse_override(text: str) -> dict[str, Any]:
+    key, separator, value = text.partition("=")
+    section, dot, name = key.strip().partition(".")
+    if not separator or not dot or not name:
+        raise ConfigError(f"--set {text}: write it as section.key=value, for example quote.gamma=0.1")
+    try:
+        parsed = yaml.safe_load(value)
+    except yaml.YAMLError:
+        parsed = value
+    return {section: {name: parsed}}
+
+
+def _merge(into: dict[str, Any], new: Mapping[str, Any], *, where: str) -> None:
+    for section, values in new.items():
+        _known(section, FleetSettings, where, section)
+        if not isinstance(values, Mapping):
+            raise ConfigError(f"{where}: {section} must hold keys, found {values!r}")
+        model = FleetSettings.model_fields[section].annotation
+        assert isinstance(model, type)
+        assert issubclass(model, BaseModel)
+        for name in values:
+            _known(name, model, where, f"{section}.{name}")
+        into.setdefault(section, {}).update(values)
+
+
+def _known(name: str, model: type[BaseModel], where: str, path: str) -> None:
+    if name in model.model_fields:
+        return
+    near = difflib.get_close_matches(str(name), model.model_fields, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(sorted(model.model_fields))}"
+    raise ConfigError(f"{where}: unknown key {path}; {hint}")
+
+
+def _explain(error: ValidationError) -> str:
+    first = error.errors()[0]
+    path = ".".join(str(part) for part in first["loc"]) or "settings"
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    given = "" if isinstance(first["input"], Mapping) else f", got {first['input']!r}"
+    return f"{path}: {first['msg']}{given}{more}"

@@ -1,0 +1,128 @@
+"""The only place that names Ray: which actor runs where, under which name, and what Ray does when it dies.
+
+Actor classes are plain (`actors/*/actor.py`). Here each gets a constructor that starts its own `run()`: Ray re-runs
+a constructor after a crash and tells nobody, so nobody else could start it again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import ray
+from ray.actor import ActorHandle
+
+from actors.vocab.codec import encode
+from actors.vocab.control import RunDescription
+
+# One custom resource a quote actor holds: zero-CPU actors would never make the autoscaler act.
+QUOTE_SLOT = "quote_slot"
+LOCAL_QUOTE_SLOTS = 10_000
+# Ray's async actors run at most this many calls at once; ours are status calls and commands, never market data.
+CALLS_AT_ONCE = 16
+
+
+def hosted(kind: type[Any]) -> type[Any]:
+    """Return `kind` with a constructor that also starts `run()` on the actor's loop, in this and every later life."""
+
+    class Hosted(kind):  # type: ignore[misc]  # the base is chosen at run time
+        def __init__(self, role: str, *args: Any, **kwargs: Any) -> None:
+            # The host may have been given a name of its own; see ActorHost.
+            super().__init__(role, *args, **kwargs)
+            self._role = role
+            self._running = asyncio.get_running_loop().create_task(self.run(), name=role)
+            self._running.add_done_callback(_end_loudly)
+
+        async def pid(self) -> int:
+            """Process id, for tests that kill."""
+            return os.getpid()
+
+        def __repr__(self) -> str:
+            return self._role
+
+    Hosted.__name__ = kind.__name__
+    Hosted.__qualname__ = kind.__qualname__
+    return Hosted
+
+
+def _end_loudly(task: asyncio.Task[None]) -> None:
+    """A `run()` that fails ends the process, so that Ray starts a new life instead of keeping a silent one."""
+    if task.cancelled():
+        return
+    error = task.exception()
+    if error is not None:
+        import traceback
+
+        traceback.print_exception(error)
+        os._exit(1)
+
+
+def start_ray(*, address: str | None, namespace: str, cpus: int | None = None) -> str:
+    """Start a local Ray or join `address`; return the dashboard's URL, empty where there is none."""
+    os.environ.setdefault("RAY_DEDUP_LOGS", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    options: dict[str, Any] = {
+        "namespace": namespace,
+        "log_to_driver": False,
+        "logging_level": "ERROR",
+    }
+    if address:
+        context = ray.init(address=address, **options)
+    else:
+        # Loopback only, and a fixed small object store: nothing of ours goes through it.
+        context = ray.init(
+            num_cpus=cpus or max(2, os.cpu_count() or 2),
+            resources={QUOTE_SLOT: LOCAL_QUOTE_SLOTS},
+            include_dashboard=True,
+            dashboard_host="127.0.0.1",
+            object_store_memory=100 * 1024 * 1024,
+            **options,
+        )
+    url = getattr(context, "dashboard_url", "") or ""
+    return f"http://{url}" if url else ""
+
+
+class Fleet:
+    """Handles of everything that runs, by role."""
+
+    def __init__(self, *, namespace: str, detached: bool = False) -> None:
+        self.namespace = namespace
+        self.handles: dict[str, ActorHandle[Any]] = {}
+        self._lifetime = "detached" if detached else None
+
+    def start(
+        self, role: str, kind: type[Any], *args: Any, slot: bool = False, precious: bool = False, **kwargs: Any
+    ) -> ActorHandle[Any]:
+        """Create the actor `role`. `precious` ones are restarted where they were and outlive a detached driver."""
+        options: dict[str, Any] = {
+            "name": role,
+            "namespace": self.namespace,
+            "num_cpus": 0,
+            "max_restarts": -1,
+            "max_task_retries": 0,  # a call may have run although it failed; nothing of ours is blindly repeated
+            "max_concurrency": CALLS_AT_ONCE,
+        }
+        if slot:
+            options["resources"] = {QUOTE_SLOT: 1}
+        if precious and self._lifetime:
+            options["lifetime"] = self._lifetime
+        handle = ray.remote(hosted(kind)).options(**options).remote(role, *args, **kwargs)
+        self.handles[role] = handle
+        return handle
+
+    def with_prefix(self, prefix: str) -> dict[str, ActorHandle[Any]]:
+        return {role: handle for role, handle in self.handles.items() if role.startswith(prefix)}
+
+    def kill(self, roles: Sequence[str] | None = None) -> None:
+        """End processes without ceremony; for the very end and for tests."""
+        for role in roles if roles is not None else list(self.handles):
+            handle = self.handles.get(role)
+            if handle is not None:
+                ray.kill(handle, no_restart=True)
+
+
+def describe(run: RunDescription) -> bytes:
+    """A run as the registry's constructor argument; secrets are never part of it."""
+    return encode(run)
