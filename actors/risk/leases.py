@@ -135,7 +135,7 @@ class Wallet:
         age_us: int,
         now_ns: int,
     ) -> LeasedOrder | Refusal:
-        """Make an order of exactly `lots`, or say why not. `live_*_lots` are all orders that may be live, in flight too."""
+        """Make an order of exactly `lots`, or say why not. `live_*_lots` hold all that may be live, in flight too."""
         room = self.room_lots(
             side,
             position_lots=position_lots,
