@@ -19,7 +19,9 @@ from actors.vocab.control import RunDescription
 
 # One custom resource a quote actor holds: zero-CPU actors would never make the autoscaler act.
 QUOTE_SLOT = "quote_slot"
-LOCAL_QUOTE_SLOTS = 10_000
+# What the head node offers: registry, risk and gateways stay with it, away from the quote actors' load.
+HEAD_SLOT = "head_slot"
+LOCAL_SLOTS = 10_000
 # Ray's async actors run at most this many calls at once; ours are status calls and commands, never market data.
 CALLS_AT_ONCE = 16
 
@@ -74,7 +76,7 @@ def start_ray(*, address: str | None, namespace: str, cpus: int | None = None) -
         # Loopback only, and a fixed small object store: nothing of ours goes through it.
         context = ray.init(
             num_cpus=cpus or max(2, os.cpu_count() or 2),
-            resources={QUOTE_SLOT: LOCAL_QUOTE_SLOTS},
+            resources={QUOTE_SLOT: LOCAL_SLOTS, HEAD_SLOT: LOCAL_SLOTS},
             include_dashboard=True,
             dashboard_host="127.0.0.1",
             object_store_memory=100 * 1024 * 1024,
@@ -95,7 +97,7 @@ class Fleet:
     def start(
         self, role: str, kind: type[Any], *args: Any, slot: bool = False, precious: bool = False, **kwargs: Any
     ) -> ActorHandle[Any]:
-        """Create the actor `role`. `precious` ones are restarted where they were and outlive a detached driver."""
+        """Create the actor `role`. `precious` ones live on the head node and outlive a detached driver."""
         options: dict[str, Any] = {
             "name": role,
             "namespace": self.namespace,
@@ -104,8 +106,8 @@ class Fleet:
             "max_task_retries": 0,  # a call may have run although it failed; nothing of ours is blindly repeated
             "max_concurrency": CALLS_AT_ONCE,
         }
-        if slot:
-            options["resources"] = {QUOTE_SLOT: 1}
+        if slot or precious:
+            options["resources"] = {QUOTE_SLOT if slot else HEAD_SLOT: 1}
         if precious and self._lifetime:
             options["lifetime"] = self._lifetime
         handle = ray.remote(hosted(kind)).options(**options).remote(role, *args, **kwargs)
