@@ -85,27 +85,6 @@ class WeightLimiter:
         )
 
 
-class OrderLimiter:
-    """New orders of one account."""
-
-    def __init__(self, windows: tuple[tuple[str, int, int], ...]) -> None:
-        """`windows`: (header name, seconds, limit)."""
-        self._windows = [Window(*window) for window in windows]
-
-    def take(self, now_ns: int, orders_count: int = 1) -> Refusal | None:
-        # Every window counts even when an earlier one is full: the venue's headers show all of them.
-        within = [window.add(orders_count, now_ns) for window in self._windows]
-        for window, fits in zip(self._windows, within, strict=True):
-            if not fits:
-                text = f"Too many new orders; current limit is {window.limit} orders per {window.name}."
-                return Refusal(429, -1015, text, window.left_s(now_ns))
-        return None
-
-    def used(self) -> tuple[tuple[str, int], ...]:
-        """(header name, count) of each window."""
-        return tuple((window.name, window.used) for window in self._windows)
-
-
 class MessageLimiter:
     """Incoming messages of one websocket in a sliding second; pings and pongs count as well."""
 
