@@ -59,6 +59,7 @@ class VenueQueryOrder(Message, frozen=True):
     request_no: int
     symbol: str
     client_id: str
+    venue_order_id: str = ""  # counts where `client_id` is empty
 
 
 class VenueOpenOrdersQuery(Message, frozen=True):
