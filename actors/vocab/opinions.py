@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from actors.vocab.message import Message, Record
+from actors.vocab.message import Message
 
 
-class SignalInputs(Record, frozen=True):
-    """What is asked about one symbol; all ours to define, see the formulas' docstrings."""
+class SignalInputs(Message, frozen=True):
+    """quote -> llm (channel "signals", topic symbol). What is asked about one symbol; all ours to define, see the
+    formulas in `quote/inputs.py`."""
 
     symbol: str
     mid_price: float

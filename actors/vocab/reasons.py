@@ -29,3 +29,4 @@ class Reason(enum.StrEnum):
     HALTED = "instrument halted"
     NO_PRICE = "model gives no price"
     STOPPING = "stopping"
+    REJECTED = "order rejected"
