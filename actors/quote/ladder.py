@@ -35,9 +35,7 @@ class SpreadLimits(NamedTuple):
     skew_bps_max: float
 
 
-def spread_floor_bps(
-    *, maker_fee_bps: float, adverse_bps: float, spread_bps_min: float, respects_fees: bool
-) -> float:
+def spread_floor_bps(*, maker_fee_bps: float, adverse_bps: float, spread_bps_min: float, respects_fees: bool) -> float:
     """Least total spread at which a round trip does not lose on average: both sides pay fee and adverse markout."""
     fees = 2 * (maker_fee_bps + adverse_bps) if respects_fees else 0.0
     return max(spread_bps_min, fees)

@@ -1,8 +1,8 @@
 """The position, from numbered fills. The gateway's count is the truth; ours checks that none got lost on the way.
 
 A quote actor sees only its own symbol's share of the account's numbers, so a missing number is not a hole by
-itself. But each fill says what the position is after it: when that is not ours plus the fill, something is missing.
-Then the gateway's count is adopted at once and the missing fills are asked for, to book them on their orders.
+itself; but each fill names its symbol's previous number, and what the position is after it. On a hole the gateway's
+count is adopted at once and the missing fills are asked for, to book them on their orders.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ class Booked(enum.Enum):
 
 
 class PositionKeeper:
-    __slots__ = ("_gap_high_no", "_gap_low_no", "_seen_nos", "holes_count", "last_fill_no", "lots")
+    __slots__ = ("_gap_high_no", "_gap_low_no", "_seen_nos", "holes_count", "last_fill_no", "lots", "mismatches_count")
 
     def __init__(self) -> None:
         self.lots = 0
         self.last_fill_no = 0
         self.holes_count = 0
+        self.mismatches_count = 0  # no fill missing, yet the gateway's count is not ours plus the fill
         self._gap_low_no = 0  # fills with numbers between these two may still arrive as repairs
         self._gap_high_no = 0
         self._seen_nos: set[int] = set()  # numbers inside the gap that have been booked
@@ -48,10 +49,12 @@ class PositionKeeper:
         number = fill.fill_no
         if number <= self.last_fill_no:
             return self._repair(number)
-        expected = self.lots + fill.side * fill.lots
-        whole = fill.position_lots == expected
+        adds_up = fill.position_lots == self.lots + fill.side * fill.lots
+        whole = adds_up if fill.prev_no < 0 else fill.prev_no <= self.last_fill_no
         if not whole:
             self._open_gap(number)
+        elif not adds_up:
+            self.mismatches_count += 1
         self.lots = fill.position_lots
         self.last_fill_no = number
         return Booked.NEW if whole else Booked.NEW_AFTER_HOLE

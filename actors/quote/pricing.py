@@ -48,9 +48,7 @@ def total_spread(*, gamma: float, sigma: float, horizon: float, k: float) -> flo
     return gamma * sigma * sigma * horizon + (2 / gamma) * math.log1p(gamma / k)
 
 
-def side_distances(
-    *, position: float, gamma: float, sigma: float, horizon: float, k: float
-) -> tuple[float, float]:
+def side_distances(*, position: float, gamma: float, sigma: float, horizon: float, k: float) -> tuple[float, float]:
     """Distances (δᵇ, δᵃ) from the mid: (1/γ) ln(1+γ/k) + (1 ± 2q)/2 γσ²(T-t).
 
     Either may be negative for a large position: the formula then wants to sell below the mid. A maker must not;

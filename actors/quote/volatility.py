@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 from actors.vocab.market import Kline
 from actors.vocab.units import NS_PER_S
@@ -93,7 +94,7 @@ def kline_variance_per_s(klines: Sequence[Kline]) -> float | None:
     """
     squares = 0.0
     seconds = 0.0
-    for before, after in zip(klines, klines[1:], strict=False):
+    for before, after in pairwise(klines):
         span_ms = after.open_ms - before.open_ms
         whole = before.close_ms - before.open_ms
         # One millisecond of slack: venues close a candle at its last millisecond or at the next one's first.

@@ -1,0 +1,138 @@
+"""Wanted ladder against live orders: the fewest, most useful commands. Pure.
+
+A quote near enough to its wish is left alone: a change costs one order of the budget and the place in the queue.
+A replace is preferred to cancel and place (one order, no moment without a quote). What a move is worth, in USD:
+
+    place      the spread the missing side would earn:       notional * spread / 2
+    too tight  what an informed taker would gain from us:    notional * gap, doubled
+    too wide   what we miss by standing back:                notional * gap, halved
+
+The emptier the order budget, the larger a gap must be; and each kind of move leaves some orders for the more urgent
+ones (`HOLD_BACK`), so that a filled side can always be quoted again.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from actors.quote.ladder import Wish
+from actors.quote.orders import OwnOrder, Pending
+from actors.vocab.market import Side
+from actors.vocab.units import BPS
+
+
+class Kind(enum.IntEnum):
+    CANCEL = 0
+    PLACE = 1
+    REPLACE = 2
+
+
+class Move(NamedTuple):
+    """One command that would bring us nearer to the wish."""
+
+    kind: Kind
+    side: Side
+    slot: int
+    order: OwnOrder | None  # of a replace or cancel
+    price_ticks: int
+    rest_lots: int  # unfilled size afterwards
+    value_usd: float
+    hold_back: float  # orders of the budget that must be left after it
+    severe: bool = False  # the live quote is beyond the fair price: withdrawn when the budget cannot move it
+
+
+# Orders of the budget left untouched by a move: a missing side may take the last one, a quote that is too tight
+# leaves one, a cosmetic move two.
+HOLD_BACK_PLACE, HOLD_BACK_TIGHT, HOLD_BACK_WIDE = 0.0, 1.0, 2.0
+# A gap this many tolerances wide does not wait for the refresh interval.
+IMPATIENT_TOLERANCES = 4.0
+# A quote this much larger than wished is cut at once, one this much smaller is topped up.
+OVERSIZE, UNDERSIZE = 1.25, 0.5
+
+
+class Terms(NamedTuple):
+    """What the comparison needs to know besides wishes and orders."""
+
+    fair_ticks: float
+    spread_ticks: float
+    tolerance_ticks: float
+    usd_per_tick_lot: float
+    refresh_interval_ns: int
+    scarcity: float  # `OrderBudget.scarcity`
+    now_ns: int
+
+
+def slot_of(side: Side, level: int) -> int:
+    """Buys on even slots, sells on odd ones."""
+    return 2 * level + (0 if side is Side.BUY else 1)
+
+
+def moves(
+    side: Side,
+    wishes: Sequence[Wish],
+    by_slot: dict[int, OwnOrder],
+    *,
+    levels_count: int,
+    room_lots: int,
+    terms: Terms,
+) -> list[Move]:
+    """Moves of one side, unordered. `room_lots` is what envelope and cap leave for all orders of the side."""
+    found: list[Move] = []
+    slot = 0 if side is Side.BUY else 1
+    wished = len(wishes)
+    for level in range(levels_count):
+        order = by_slot.get(slot)
+        if level >= wished:
+            if order is not None and order.pending is not Pending.CANCEL:
+                found.append(Move(Kind.CANCEL, side, slot, order, order.price_ticks, 0, 0.0, 0.0))
+        elif order is None:
+            price, lots = wishes[level]
+            worth = price * lots * terms.usd_per_tick_lot * terms.spread_ticks / terms.fair_ticks / 2
+            found.append(Move(Kind.PLACE, side, slot, None, price, lots, worth, HOLD_BACK_PLACE))
+        elif order.pending is Pending.NONE:
+            move = _change(side, wishes[level], order, room_lots, terms)
+            if move is not None:
+                found.append(move)
+        slot += 2
+    return found
+
+
+def _change(side: Side, wish: Wish, order: OwnOrder, room_lots: int, terms: Terms) -> Move | None:
+    """The replace that this order deserves, or None: near enough, or too early."""
+    price, lots = wish
+    gap = (order.price_ticks - price) * side  # above 0: tighter than wished
+    rest = order.rest_lots
+    oversize = rest > room_lots or rest > lots * OVERSIZE
+    tolerance = terms.tolerance_ticks
+    patience = 1.0 + (terms.scarcity - 1.0) / 2 if gap > 0 else terms.scarcity
+    far = abs(gap) > tolerance * patience
+    if not (oversize or far or rest < lots * UNDERSIZE):
+        return None
+    severe = (order.price_ticks - terms.fair_ticks) * side > tolerance
+    waited_ns = terms.now_ns - order.changed_ns
+    if waited_ns < terms.refresh_interval_ns and not (oversize or severe or gap > tolerance * IMPATIENT_TOLERANCES):
+        return None
+    worth = abs(gap) * max(rest, lots) * terms.usd_per_tick_lot
+    hold_back = HOLD_BACK_TIGHT if gap > 0 else HOLD_BACK_WIDE
+    if oversize:
+        # Size beyond what we may hold is worth as much as it could lose: the whole spread on all of it.
+        worth += rest * terms.usd_per_tick_lot * terms.spread_ticks
+    else:
+        worth *= 2.0 if gap > 0 else 0.5
+    if oversize or severe:
+        hold_back = HOLD_BACK_PLACE
+    return Move(Kind.REPLACE, side, order.slot, order, price, lots, worth, hold_back, severe)
+
+
+def ranked(found: list[Move]) -> list[Move]:
+    """Cancels first, then by what they are worth."""
+    if len(found) > 1:
+        found.sort(key=lambda move: (move.kind is not Kind.CANCEL, -move.value_usd))
+    return found
+
+
+def tolerance_ticks(*, fair_ticks: float, tolerance_bps: float, tolerance_share: float, spread_bps: float) -> float:
+    """How far a live quote may be from its wish: the larger of an absolute and a relative allowance."""
+    return fair_ticks * max(tolerance_bps, tolerance_share * spread_bps) * BPS
