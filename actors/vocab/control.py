@@ -14,7 +14,7 @@ class Member(Record, frozen=True):
     host: str  # same host id = same monotonic clock and ipc:// reachable
     endpoints: tuple[tuple[str, str], ...]  # (channel, address), as "ipc://…" and/or "tcp://…"
     public_key: str = ""  # CURVE, z85; empty inside one node
-    ready: bool = True  # False between the first registration and `join`: its key counts, its endpoints are not bound yet
+    ready: bool = True  # False between first registration and `join`: its key counts, its endpoints are not bound yet
 
 
 class Directory(Message, frozen=True):
@@ -94,6 +94,10 @@ class RunDescription(Message, frozen=True):
     seed: int = 0
     lock_step: bool = False
     tcp_host: str = ""  # set when links must cross nodes
+
+
+DIRECTORY_TOPIC = b"#directory"
+INSTRUMENTS_TOPIC = b"#instruments"
 
 
 class Joined(Message, frozen=True):

@@ -1,0 +1,446 @@
+"""What every actor shell owns: identity, clock, links, membership in the registry, timers, supervised tasks.
+
+    host = ActorHost(role="quote:BTCUSDT", registry=handle)
+    await host.start()                       # learns run and settings, makes the links
+    host.links.server("orders", ...)         # bind channels
+    host.on_member.append(self._on_member)   # hook up
+    await host.join()                        # announced; hooks are called for all who are here already
+
+Restart: nothing survives but the role. A new process makes a new incarnation and new keys, registers, and learns
+the rest. A restarted registry is noticed by its broken link; we register again, and meanwhile keep what we know.
+
+Failure is loud: an exception in a callback, timer or task goes to the log and stderr with its traceback, the links
+are closed and the process exits with 1, so that Ray starts it anew with empty state.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import sys
+import traceback
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+
+import msgspec
+
+from actors.transport.host_log import ActorLog
+from actors.transport.identity import (
+    clock_of,
+    environment,
+    host_id,
+    new_incarnation,
+    runtime_folder,
+    tcp_address,
+)
+from actors.transport.link_life import Backoff
+from actors.transport.links import Client, LinkKeys, Links, Subscriber
+from actors.transport.meters import CpuShare, Histogram, LoopLag, pss_mb
+from actors.vocab import codec
+from actors.vocab.clock import Clock
+from actors.vocab.config import FleetSettings
+from actors.vocab.control import (
+    DIRECTORY_TOPIC,
+    INSTRUMENTS_TOPIC,
+    Directory,
+    Instruments,
+    Joined,
+    Member,
+    RunDescription,
+    Stop,
+)
+from actors.vocab.errors import OurFault
+from actors.vocab.message import Message
+
+MEMBERS_CHANNEL = "members"  # the registry's server: nothing but beats, so that both sides see the other die
+# Twice the links' own: a start of fifty processes on two cores makes loops late, and nothing urgent hangs on this one.
+REGISTRY_SILENCE_MS = 3_000
+REGISTER_TIMEOUT_S = 5.0
+REGISTER_ATTEMPTS_MAX = 12  # at the start only, about 15 s; a member that has joined never gives up
+REGISTER_FIRST_WAIT_S = 0.2
+REGISTER_MAX_WAIT_S = 2.0
+GOODBYE_TIMEOUT_S = 1.0
+
+
+class ActorHost:
+    """One per actor, on the actor's loop. `registry` is a Ray actor handle or anything with the same methods."""
+
+    run: RunDescription  # from `start` on
+    settings: FleetSettings
+    links: Links
+    log: ActorLog
+
+    def __init__(
+        self,
+        *,
+        role: str,
+        registry: Any,
+        environ: Mapping[str, str] | None = None,
+        exit_process: Callable[[int], None] = os._exit,
+    ) -> None:
+        """Touches neither loop nor network. Tests pass `environ` (another host) and `exit_process` (to survive)."""
+        self._environ = environment() if environ is None else environ
+        self._registry = registry
+        self._exit_process = exit_process
+        self.role = role
+        self.incarnation = new_incarnation(role)
+        self.host = host_id(self._environ)
+        self.clock: Clock = clock_of(self._environ)
+        self.on_member: list[Callable[[Member, bool], None]] = []
+        self.on_instruments: list[Callable[[Instruments], None]] = []
+        self.stopping = False
+        self._keys = LinkKeys.new()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._timers: list[_Repeat] = []
+        # Tasks of `spawn` that have not ended; held here so that none is collected while it runs.
+        self._tasks: set[asyncio.Task[None]] = set()
+        # name -> ready member, as the newest directory says; ourselves included
+        self._members: dict[str, Member] = {}
+        self._directory_version = -1
+        # venue -> newest instruments heard, and those we offered ourselves (a new registry has to be told again)
+        self._instruments: dict[str, Instruments] = {}
+        self._offered: dict[str, Instruments] = {}
+        self._pushes: Subscriber | None = None
+        self._push_address = ""
+        self._beats: Client | None = None
+        self._rejoining = False
+        self._faulted = False
+        self._cpu = CpuShare()
+        self._lag: LoopLag | None = None
+
+    # --- life ----------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Register for the first time: afterwards `run`, `settings`, `links` and `log` exist.
+
+        A role that keeps dying is held back here. OurFault when the registry refuses us (crash loop, replaced) or
+        does not answer; the reason is in the text.
+        """
+        self._loop = asyncio.get_running_loop()
+        newcomer = Member(self.role, self.incarnation, self.host, (), self._keys.public, ready=False)
+        joined = await self._register_at_start(newcomer)
+        self.run = joined.run
+        self.settings = FleetSettings.model_validate_json(self.run.settings_json)
+        self.log = ActorLog(self.role, self.run.run_dir)
+        if joined.wait_ms:
+            self.log.warning("held back by the registry: this role died often", wait_ms=joined.wait_ms)
+            await asyncio.sleep(joined.wait_ms / 1e3)
+        tcp_host = tcp_address(self.run.tcp_host, self._environ)
+        self.links = Links(
+            name=self.role,
+            incarnation=self.incarnation,
+            host=self.host,
+            runtime_dir=runtime_folder(self.run.runtime_dir, self._environ),
+            tcp_host=tcp_host,
+            keys=self._keys if tcp_host else None,
+            on_fault=self.fault,
+        )
+        self.links.learn(joined.directory.members)
+        self._lag = LoopLag(self._loop)
+        self._lag.start()
+        self.log.info("started", incarnation=self.incarnation, host=self.host)
+
+    async def join(self) -> None:
+        """Announce what is bound. Before this returns, the hooks have been called for everybody who is here already;
+        from now on they are called at each change, on the loop, never for ourselves.
+        """
+        self._pushes = self.links.subscriber(self._on_pushes)
+        self._pushes.topic(DIRECTORY_TOPIC)
+        self._pushes.topic(INSTRUMENTS_TOPIC)
+        self._beats = self.links.client(
+            on_message=self._on_registry_message, on_state=self._on_registry, silence_ms=REGISTRY_SILENCE_MS
+        )
+        self._take(await self._register_at_start(self.links.member()))
+
+    async def stop(self) -> None:
+        """Leave the registry, end timers and tasks, close the links. No task of `spawn` may await this itself."""
+        if self.stopping:
+            return
+        self.stopping = True
+        self._end_timers()
+        tasks = [task for task in self._tasks if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        try:
+            goodbye = _answer(self._registry.leave.remote(self.role, self.incarnation))
+            await asyncio.wait_for(goodbye, GOODBYE_TIMEOUT_S)
+        except Exception as error:  # whatever Ray raises: the registry will miss our beats instead
+            self._note("the registry did not hear our goodbye", error=repr(error))
+        if hasattr(self, "links"):
+            self.links.close()
+        if hasattr(self, "log"):
+            self.log.info("stopped")
+            self.log.close()
+
+    def fault(self, error: BaseException) -> None:
+        """Stop this actor loudly: log, close the links, exit the process with 1. Only the first call acts."""
+        if self._faulted:
+            return
+        self._faulted = True
+        text = "".join(traceback.format_exception(error))
+        print(f"{self.role} stops: {error!r}\n{text}", file=sys.stderr, flush=True)
+        try:
+            if hasattr(self, "log"):
+                self.log.error("stops on a fault", error=error, incarnation=self.incarnation)
+        finally:
+            self.stopping = True
+            self._end_timers()
+            if hasattr(self, "links"):
+                self.links.close()
+            self._exit_process(1)
+
+    # --- the others ----------------------------------------------------------------------------------------
+
+    def members(self, prefix: str) -> list[Member]:
+        """Return the live members whose name starts with `prefix`, by name."""
+        return sorted((m for name, m in self._members.items() if name.startswith(prefix)), key=lambda m: m.name)
+
+    def address_of(self, member: Member, channel: str) -> str:
+        """Return how to reach a member's channel from here, for `Subscriber.connect`; "" if not at all."""
+        return self.links.address_of(member, channel)
+
+    @property
+    def instruments(self) -> dict[str, Instruments]:
+        """venue -> the newest instruments the registry has pushed."""
+        return dict(self._instruments)
+
+    @property
+    def registry_up(self) -> bool:
+        """Whether the registry's beats arrive. While it is away the members we know stay as they are."""
+        return self._beats is not None and self._beats.is_up
+
+    async def offer_instruments(self, instruments: Instruments) -> None:
+        """Give the newest instruments of a venue to everybody (feeds only). Offered again when the registry restarts;
+        raises what Ray raises when it cannot be reached now.
+        """
+        self._offered[instruments.venue] = instruments
+        await _answer(self._registry.offer_instruments.remote(codec.encode(instruments)))
+
+    # --- time and tasks --------------------------------------------------------------------------------------
+
+    def every(self, interval_ms: float, fn: Callable[[], None]) -> None:
+        """Call `fn` each `interval_ms` until the stop, first after one interval; missed turns are skipped, not made up.
+
+        An exception stops the actor loudly.
+        """
+        self._timers.append(_Repeat(self._running_loop(), interval_ms / 1e3, fn, self.fault))
+
+    def spawn(self, coro: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
+        """Run `coro` as a task; an exception in it stops the actor loudly, a normal end or a cancel does not."""
+        task = self._running_loop().create_task(coro, name=f"{self.role}/{name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._on_task_end)
+        return task
+
+    # --- meters ----------------------------------------------------------------------------------------------
+
+    def loop_lag_us(self) -> Histogram:
+        """Return how late timers of this loop ran since the start."""
+        return self._lag.histogram if self._lag is not None else Histogram()
+
+    def cpu_share(self) -> float:
+        """Return CPU time per wall time since the previous call; 1.0 is one core."""
+        return self._cpu.read()
+
+    def pss_mb(self) -> float:
+        """Return proportional memory; reading it takes about a millisecond, so not on a hot path."""
+        return pss_mb()
+
+    def vitals(self) -> dict[str, Any]:
+        """Return the part of `status` that all actors share, plain JSON types."""
+        return {
+            "role": self.role,
+            "incarnation": self.incarnation,
+            "host": self.host,
+            "cpu_share": self.cpu_share(),
+            "pss_mb": self.pss_mb(),
+            "loop_lag_us": self.loop_lag_us().summary(),
+            "links": self.links.counters.as_dict() if hasattr(self, "links") else {},
+            "registry_up": self.registry_up,
+        }
+
+    # --- registry --------------------------------------------------------------------------------------------
+
+    async def _register_at_start(self, member: Member) -> Joined:
+        """Register, patiently: after a node's death the registry may be restarting just as we are."""
+        backoff = Backoff(REGISTER_FIRST_WAIT_S, REGISTER_MAX_WAIT_S)
+        for _ in range(REGISTER_ATTEMPTS_MAX - 1):
+            try:
+                return await self._register(member)
+            except OurFault:
+                raise
+            except Exception as error:  # Ray's errors have no common base that we could name without importing Ray
+                self._note("the registry does not answer yet", error=repr(error))
+                await asyncio.sleep(backoff.next_s(random.random()))
+        return await self._register(member)
+
+    async def _register(self, member: Member) -> Joined:
+        call = _answer(self._registry.register.remote(msgspec.msgpack.encode(member)))
+        answer = codec.decode(await asyncio.wait_for(call, REGISTER_TIMEOUT_S))
+        if isinstance(answer, Stop):
+            raise OurFault(f"the registry refuses {member.incarnation}: {answer.reason}")
+        if not isinstance(answer, Joined):
+            raise OurFault(f"the registry answered {type(answer).__name__} to a registration, expected Joined")
+        return answer
+
+    def _take(self, joined: Joined) -> None:
+        """Follow the registry to where it is now and take over what it knows."""
+        if self._pushes is None or self._beats is None:
+            return
+        # First the keys, else a tcp connect to the registry could not prove itself.
+        self.links.learn([*self._members.values(), *joined.directory.members])
+        registry = next((m for m in joined.directory.members if m.name == "registry"), None)
+        if registry is None:
+            raise OurFault("the registry's directory does not name the registry itself")
+        address = self.links.address_of(registry, "directory") or joined.push_address
+        if address != self._push_address:
+            self._pushes.disconnect(self._push_address)
+            self._pushes.connect(address)
+            self._push_address = address
+        self._beats.dial(registry, MEMBERS_CHANNEL)
+        self._on_directory(joined.directory)
+        for instruments in joined.instruments:
+            self._on_instruments(instruments)
+
+    def _on_pushes(self, batch: list[tuple[bytes, Message]]) -> None:
+        for _topic, message in batch:
+            if isinstance(message, Directory):
+                self._on_directory(message)
+            elif isinstance(message, Instruments):
+                self._on_instruments(message)
+
+    def _on_directory(self, directory: Directory) -> None:
+        """Replace what we know and tell the hooks the difference: first who went, then who came."""
+        if directory.version <= self._directory_version:
+            return
+        self._directory_version = directory.version
+        before = self._members
+        now = {member.name: member for member in directory.members if member.ready}
+        if not directory.complete:
+            now = before | now
+        self._members = now
+        self.links.learn([*now.values(), *directory.members])
+        went = [m for name, m in before.items() if name not in now or now[name].incarnation != m.incarnation]
+        came = [m for name, m in now.items() if before.get(name) != m]
+        for member in went:
+            self._tell_member(member, False)
+        for member in came:
+            self._tell_member(member, True)
+
+    def _tell_member(self, member: Member, came: bool) -> None:
+        if member.name not in (self.role, "registry"):
+            for hook in self.on_member:
+                hook(member, came)
+
+    def _on_instruments(self, instruments: Instruments) -> None:
+        known = self._instruments.get(instruments.venue)
+        if known is not None and known.rows == instruments.rows:
+            return
+        self._instruments[instruments.venue] = instruments
+        for hook in self.on_instruments:
+            hook(instruments)
+
+    def _on_registry_message(self, message: Message) -> None:
+        """The registry says one thing here: stop, since a newer life has our name."""
+        if isinstance(message, Stop):
+            self.fault(OurFault(f"the registry stops {self.incarnation}: {message.reason}"))
+
+    def _on_registry(self, up: bool) -> None:
+        if up:
+            return
+        self.log.warning("the registry is away; what we know of the others stays")
+        if not self._rejoining and not self.stopping:
+            self._rejoining = True
+            self.spawn(self._rejoin(), name="rejoin")
+
+    async def _rejoin(self) -> None:
+        """Register until the link to the registry, perhaps a new life of it, is up again. Never gives up.
+
+        At least once, even if the link healed by itself: we may have been struck off meanwhile.
+        """
+        backoff = Backoff(REGISTER_FIRST_WAIT_S, REGISTER_MAX_WAIT_S)
+        try:
+            registered = False
+            while not (registered and self.registry_up):
+                await asyncio.sleep(backoff.next_s(random.random()))
+                try:
+                    joined = await self._register(self.links.member())
+                    for instruments in self._offered.values():
+                        await self.offer_instruments(instruments)
+                except OurFault:
+                    raise  # refused: a newer life has our name, so this one must end
+                except Exception as error:
+                    self.log.warning("the registry does not answer", error=repr(error))
+                    continue
+                self._take(joined)
+                registered = True
+        finally:
+            self._rejoining = False
+
+    # --- inside ----------------------------------------------------------------------------------------------
+
+    def _on_task_end(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            error = task.exception()
+            if error is not None:
+                self.fault(error)
+
+    def _end_timers(self) -> None:
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()
+        if self._lag is not None:
+            self._lag.stop()
+
+    def _note(self, sentence: str, **fields: object) -> None:
+        """Log, or say it on stderr while there is no log yet."""
+        if hasattr(self, "log"):
+            self.log.warning(sentence, **fields)
+        else:
+            print(f"{self.role}: {sentence} {fields}", file=sys.stderr, flush=True)
+
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        if self._loop is None:
+            raise OurFault(f"{self.role}: timers and tasks come after start()")
+        return self._loop
+
+
+class _Repeat:
+    """A timer that keeps its rhythm: turns fall on multiples of the interval, late ones are skipped."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        interval_s: float,
+        fn: Callable[[], None],
+        on_fault: Callable[[BaseException], None],
+    ) -> None:
+        self._loop = loop
+        self._interval_s = interval_s
+        self._fn = fn
+        self._on_fault = on_fault
+        self._due_s = loop.time() + interval_s
+        self._handle = loop.call_at(self._due_s, self._fire)
+        self._cancelled = False
+
+    def cancel(self) -> None:
+        self._cancelled = True
+        self._handle.cancel()
+
+    def _fire(self) -> None:
+        now_s = self._loop.time()
+        missed = max(0, int((now_s - self._due_s) / self._interval_s))
+        self._due_s += (missed + 1) * self._interval_s
+        self._handle = self._loop.call_at(self._due_s, self._fire)
+        try:
+            self._fn()
+        except Exception as error:
+            self._on_fault(error)
+
+
+async def _answer(call: Any) -> Any:
+    """Await a Ray call; as a coroutine, since `wait_for` takes no bare ObjectRef."""
+    return await call
