@@ -17,8 +17,9 @@ Books are kept by venue; the fair price comes from the own venue's book. Further
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from actors.quote.book import BookView
@@ -119,10 +120,17 @@ class Counters:
 
 class QuoteEngine:
     """See the module. `holder` is this life's incarnation; `own_in_book` is False where the public book cannot
-    contain our orders (a replay, paper trading)."""
+    contain our orders (a replay, paper trading); `refs` numbers the orders, shared by all engines of one holder."""
 
     def __init__(
-        self, *, venue: str, symbol: str, holder: str, settings: FleetSettings, own_in_book: bool = True
+        self,
+        *,
+        venue: str,
+        symbol: str,
+        holder: str,
+        settings: FleetSettings,
+        own_in_book: bool = True,
+        refs: Iterator[int] | None = None,
     ) -> None:
         quote = settings.quote
         self.venue = venue
@@ -131,7 +139,7 @@ class QuoteEngine:
         self.counters = Counters()
         self.wallet = Wallet(venue, symbol, holder)
         self.position = PositionKeeper()
-        self.own = OwnOrders()
+        self.own = OwnOrders(refs if refs is not None else itertools.count(1))
         self.budget = OrderBudget()
         self.uptime = TwoSided()
         self.volatility = EwmaVolatility.with_half_life(
@@ -920,26 +928,26 @@ class QuoteEngine:
         return {side: quoting if self.own.side_live(side) else self._side_reasons[side] for side in Side}
 
     def status(self, now_ns: int) -> dict[str, Any]:
-        """Everything the operator's view shows of this symbol, JSON-able; prices as floats in quote currency."""
-        tick = self.instrument.tick_float if self.instrument is not None else 0.0
+        """Everything the operator's view shows of this symbol, JSON-able; quotes as the venue would spell them."""
+        row = self.instrument
         bid, ask = self._live_ticks(_BUY), self._live_ticks(_SELL)
         reasons = self.reasons()
         return {
             "venue": self.venue,
             "symbol": self.symbol,
-            "bid": bid * tick if bid else None,
-            "ask": ask * tick if ask else None,
-            "spread_bps": (ask - bid) / (ask + bid) * 2 / BPS if bid and ask else None,
-            "fair": self._fair_ticks * tick or None,
+            "bid": row.price_text(bid) if row is not None and bid else "",
+            "ask": row.price_text(ask) if row is not None and ask else "",
+            "spread_bps": (ask - bid) / (ask + bid) * 2 / BPS if bid and ask else 0.0,
+            "fair": self._fair_ticks * row.tick_float if row is not None else 0.0,
             "position_lots": self.position.lots,
-            "position": self.position.lots * self.instrument.lot_float if self.instrument is not None else 0.0,
+            "position": self.position.lots * row.lot_float if row is not None else 0.0,
             "position_usd": self.position.lots * self._fair_ticks * self._usd_per_tick_lot,
             "state": self.wallet.state.name,
             "state_reason": self.wallet.state_reason,
-            "bid_reason": reasons[_BUY][0].value,
-            "bid_text": reasons[_BUY][1],
-            "ask_reason": reasons[_SELL][0].value,
-            "ask_text": reasons[_SELL][1],
+            "bid_code": reasons[_BUY][0].name,
+            "bid_reason": " ".join(reasons[_BUY]).strip(),
+            "ask_code": reasons[_SELL][0].name,
+            "ask_reason": " ".join(reasons[_SELL]).strip(),
             "two_sided": self.uptime.live,
             "two_sided_share": self.uptime.share(now_ns),
             "two_sided_ns": self.uptime.live_ns(now_ns),

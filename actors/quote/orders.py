@@ -7,7 +7,7 @@ that the order's state already tells of counts as live until the fill itself has
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from actors.vocab.market import Side
 from actors.vocab.orders import DONE_STATES, OrderState, OrderUpdate
@@ -80,22 +80,19 @@ class OwnOrder:
 class OwnOrders:
     """All of them, by number and by ladder slot. At most one command a slot is out at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, refs: Iterator[int]) -> None:
+        """`refs` gives order numbers, above 0 and ascending; engines of one actor share it."""
         self.by_ref: dict[int, OwnOrder] = {}  # ref -> order; everything not known to have ended
         self.by_slot: dict[int, OwnOrder] = {}  # slot -> the same orders; one a slot
         # ref -> ended order whose fills have not all moved the position yet
         self._owed: dict[int, OwnOrder] = {}
-        self._next_ref = 1
+        self._refs = refs
+        self.last_ref = 0
         self.version = 0  # +1 at each change, so that others can cache what they derive
 
     def next_ref(self) -> int:
-        ref = self._next_ref
-        self._next_ref += 1
-        return ref
-
-    @property
-    def last_ref(self) -> int:
-        return self._next_ref - 1
+        self.last_ref = next(self._refs)
+        return self.last_ref
 
     @property
     def unanswered_count(self) -> int:
