@@ -1,0 +1,201 @@
+"""Which request is written now, and when to look again: rate budgets and the newest wish of each slot.
+
+The pacer is never a queue of stale orders. Per slot (holder, symbol, slot) it keeps the newest intent only; a
+superseded one is handed back to be reported. Cancels go first, then the intent worth most. Budgets are sliding
+windows, so no span of the venue's length ever holds more than the limit, wherever the venue cuts its own.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Generic, TypeVar
+
+import msgspec
+
+from actors.gateway.limits import Costs, Window
+from actors.vocab.units import NS_PER_MS
+from actors.vocab.venue_io import RateUsage
+
+
+class Urgency(enum.IntEnum):
+    """How far into a budget a request may reach."""
+
+    NORMAL = 0  # orders and upkeep: up to the budget less the cancels' reserve
+    CANCEL = 1  # up to the whole budget
+    KILL = 2  # up to the venue's limit
+
+
+class RateWindow:
+    """What was used of one limit during the last `span_ms`, as a sliding log."""
+
+    def __init__(self, *, limit: int, span_ms: int, budget_share: float, reserve_share: float) -> None:
+        self.limit = limit
+        self.span_ns = span_ms * NS_PER_MS
+        budget = max(1, int(limit * budget_share))
+        # Urgency -> most that may be used in any span.
+        self.caps = (max(1, budget - int(budget * reserve_share)), budget, limit)
+        self.used = 0
+        # (written_ns, cost), oldest first; the sum of costs is `used`.
+        self._log: deque[tuple[int, int]] = deque()
+
+    def forget(self, now_ns: int) -> None:
+        """Drop what left the window."""
+        log = self._log
+        while log and log[0][0] <= now_ns - self.span_ns:
+            self.used -= log.popleft()[1]
+
+    def free(self, urgency: Urgency) -> int:
+        return self.caps[urgency] - self.used
+
+    def take(self, cost: int, now_ns: int) -> None:
+        self._log.append((now_ns, cost))
+        self.used += cost
+
+    def ready_ns(self, cost: int, urgency: Urgency, now_ns: int) -> int:
+        """Return the first moment at which `cost` fits; `now_ns` when it fits already or never will."""
+        need = self.used + cost - self.caps[urgency]
+        for written_ns, used in self._log:
+            if need <= 0:
+                break
+            need -= used
+            if need <= 0:
+                return written_ns + self.span_ns
+        return now_ns
+
+    def correct(self, venue_count: int, now_ns: int) -> None:
+        """Adopt a higher count of the venue: others use the same account or address, or we forgot in a restart."""
+        if venue_count > self.used:
+            self.take(venue_count - self.used, now_ns)
+
+
+class Budget:
+    """All limits of one account; a request fits when it fits every window that it costs."""
+
+    def __init__(
+        self,
+        windows: Mapping[Window, tuple[int, int]],
+        *,
+        budget_share: float,
+        cancel_reserve_share: float,
+        cancels_cost: frozenset[Window],
+    ) -> None:
+        # A reserve is kept only where cancels cost something: elsewhere it would protect nothing.
+        self.windows = {
+            name: RateWindow(
+                limit=limit,
+                span_ms=span_ms,
+                budget_share=budget_share,
+                reserve_share=cancel_reserve_share if name in cancels_cost else 0.0,
+            )
+            for name, (limit, span_ms) in windows.items()
+        }
+        self.closed_until_ns = 0  # the venue asked us to wait (429, 418, Retry-After)
+
+    def fits(self, costs: Costs, urgency: Urgency, now_ns: int) -> bool:
+        if now_ns < self.closed_until_ns:
+            return False
+        for name, cost in costs:
+            window = self.windows.get(name)
+            if window is not None:
+                window.forget(now_ns)
+                if window.free(urgency) < cost:
+                    return False
+        return True
+
+    def take(self, costs: Costs, now_ns: int) -> None:
+        for name, cost in costs:
+            if name in self.windows:
+                self.windows[name].take(cost, now_ns)
+
+    def ready_ns(self, costs: Costs, urgency: Urgency, now_ns: int) -> int:
+        """Return when `costs` may fit at the earliest."""
+        times = [self.windows[name].ready_ns(cost, urgency, now_ns) for name, cost in costs if name in self.windows]
+        return max([self.closed_until_ns, now_ns, *times])
+
+    def close_until(self, until_ns: int) -> None:
+        self.closed_until_ns = max(self.closed_until_ns, until_ns)
+
+    def correct(self, usage: RateUsage, now_ns: int) -> None:
+        for name in self.windows:
+            count = getattr(usage, name.value)
+            if count >= 0:
+                self.windows[name].forget(now_ns)
+                self.windows[name].correct(count, now_ns)
+
+
+Slot = tuple[str, str, int]  # holder, symbol, slot
+T = TypeVar("T")
+
+
+class Intent(msgspec.Struct, Generic[T]):
+    """One wish that waits. `body` is the message it came from."""
+
+    slot: Slot
+    body: T
+    value_usd: float
+    received_ns: int
+    costs: Costs
+
+
+class Pacer(Generic[T]):
+    """Newest intent per slot, most valuable first, at most `intents_max` of them."""
+
+    def __init__(self, budget: Budget, *, intents_max: int) -> None:
+        self.budget = budget
+        self.intents_max = intents_max
+        # slot -> its newest intent, in order of arrival of the slot; never more than intents_max
+        self._waiting: dict[Slot, Intent[T]] = {}
+        self.superseded_count = 0
+        self.refused_count = 0
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def offer(self, intent: Intent[T]) -> tuple[Intent[T] | None, Intent[T] | None]:
+        """Take `intent` as the newest of its slot; return (superseded, refused for want of room)."""
+        older = self._waiting.pop(intent.slot, None)
+        if older is not None:
+            self.superseded_count += 1
+        elif len(self._waiting) >= self.intents_max:
+            least = min(self._waiting.values(), key=lambda waiting: waiting.value_usd)
+            self.refused_count += 1
+            if least.value_usd >= intent.value_usd:
+                return None, intent
+            del self._waiting[least.slot]
+            self._waiting[intent.slot] = intent
+            return None, least
+        self._waiting[intent.slot] = intent
+        return older, None
+
+    def waiting(self, slot: Slot) -> Intent[T] | None:
+        return self._waiting.get(slot)
+
+    def drop(self, unwanted: Callable[[Intent[T]], bool]) -> list[Intent[T]]:
+        """Take out and return every intent that `unwanted` says."""
+        gone = [intent for intent in self._waiting.values() if unwanted(intent)]
+        for intent in gone:
+            del self._waiting[intent.slot]
+        return gone
+
+    def next(self, now_ns: int, ready: Callable[[Intent[T]], bool]) -> Intent[T] | None:
+        """Take out the most valuable intent that is `ready` and fits the budget now. The writer takes the budget."""
+        best: Intent[T] | None = None
+        fits: dict[Costs, bool] = {}
+        for intent in self._waiting.values():
+            if best is not None and intent.value_usd <= best.value_usd:
+                continue
+            costs = intent.costs
+            if costs not in fits:
+                fits[costs] = self.budget.fits(costs, Urgency.NORMAL, now_ns)
+            if fits[costs] and ready(intent):
+                best = intent
+        if best is not None:
+            del self._waiting[best.slot]
+        return best
+
+    def wake_ns(self, now_ns: int, ready: Callable[[Intent[T]], bool]) -> int | None:
+        """Return when an intent that waits for budget alone may fit; None when none does."""
+        kinds = {intent.costs for intent in self._waiting.values() if ready(intent)}
+        return min((self.budget.ready_ns(costs, Urgency.NORMAL, now_ns) for costs in kinds), default=None)
