@@ -43,8 +43,8 @@ class OrderCall(msgspec.Struct, frozen=True):
 class MarketQuery(msgspec.Struct, frozen=True):
     """Public data wanted. `kind` names the `answer_<kind>` method of `BinanceServer` to call."""
 
-    kind: str  # depth | klines | trades | book_tickers | prices | tickers | mark_prices | funding_rates | open_interest
-    symbols: tuple[str, ...]  # never empty: all trading symbols when none was named
+    kind: str  # depth | klines | trades | book_tickers | prices | tickers | mark_prices | funding_rates
+    symbols: tuple[str, ...]  # our names; never empty: all symbols when none was named
     limit: int = 500
     interval_ms: int = 60_000
     start_ms: int = 0
@@ -59,8 +59,8 @@ class LedgerQuery(msgspec.Struct, frozen=True):
     """Account data wanted. `kind` names the `answer_<kind>` method of `BinanceServer` to call."""
 
     account: str
-    kind: str  # orders | trades | income | amendments | account | balances | positions | commission
-    symbol: str = ""  # empty: all
+    kind: str  # orders | own_trades | income | amendments | account
+    symbol: str = ""  # empty: all; our name
     limit: int = 500
     start_ms: int = 0
     end_ms: int = 0
