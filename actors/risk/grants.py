@@ -158,7 +158,7 @@ class LeaseBook:
         return [self.gross, *self._venues.values(), *(pool for pair in self._bases.values() for pool in pair)]
 
     def fences(self, venue: str) -> tuple[Fence, ...]:
-        """What the gateway of `venue` must still confirm."""
+        """What the gateway of `venue` must still confirm; one that never heard of a symbol has no order in it."""
         return tuple(lease.fence for lease in self._fencing.get(venue, {}).values() if lease.fence is not None)
 
     # --- the symbols -----------------------------------------------------------------------------------------
@@ -393,6 +393,12 @@ class LeaseBook:
             lease.extra_long += position_change_lots
         else:
             lease.extra_short -= position_change_lots
+        self._settle(lease)
+
+    def holder_view(self, lease: SymbolLease, *, position_lots: int) -> None:
+        """A holder knows of fills that have not arrived: reserve the worse of both views."""
+        lease.extra_long += max(0, position_lots - lease.reserved_long)
+        lease.extra_short += max(0, -position_lots - lease.reserved_short)
         self._settle(lease)
 
     def mark(self, lease: SymbolLease, price_nusd: int) -> None:

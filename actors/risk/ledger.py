@@ -50,6 +50,13 @@ class LedgerState(msgspec.Struct, frozen=True):
     sell_lots: int
     turnover_usd: str
 
+    def to_json(self) -> str:
+        return msgspec.json.encode(self).decode()
+
+    @classmethod
+    def from_json(cls, text: str) -> LedgerState:
+        return msgspec.json.decode(text, type=cls)
+
 
 class Ledger:
     """One symbol at one venue account."""

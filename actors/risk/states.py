@@ -69,6 +69,11 @@ class Scope:
         return not self._causes and not self._cool_until_ns and not self._warn_until_ns and self.state == 0
 
     @property
+    def is_latched(self) -> bool:
+        """Some cause needs an operator."""
+        return any(cause.latched for cause in self._causes.values())
+
+    @property
     def causes(self) -> dict[str, str]:
         return {name: cause.text for name, cause in self._causes.items()}
 

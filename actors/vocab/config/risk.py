@@ -23,6 +23,8 @@ class RiskSettings(Settings):
     warning_share: float = Field(0.8, gt=0, lt=1, description="share of a limit that means WARNING")
     warning_size_factor: float = Field(0.5, gt=0, le=1, description="sizes are cut by this in WARNING")
     cool_down_s: float = Field(300.0, gt=0, description="CIRCUIT_BREAKER to WARNING")
+    data_cool_down_s: float = Field(2.0, gt=0, description="the same after stale or crossed data: nothing was lost")
+    openings_per_s: float = Field(100.0, gt=0, description="leases opened per second, so that re-entry is staggered")
     lease_ttl_ms: int = Field(2_000, ge=100)
     renew_interval_ms: int = Field(500, ge=20)
     clock_drift_pct: float = Field(1.0, ge=0, le=10, description="added to risk's own count of a ttl")

@@ -1,0 +1,144 @@
+"""Fills, adjustments and order rows: numbering, ledgers, fees, markouts, and what of it goes to the journal."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from actors.risk.core import RiskCore
+from actors.risk.leasing import Leasing
+from actors.risk.seats import Desk, Seat
+from actors.vocab.leases import RiskState
+from actors.vocab.orders import Fill, OrderRow, PositionAdjust
+from actors.vocab.units import NS_PER_S
+
+# Quote currencies counted as one USD each. They are not; a limit on their difference belongs to the feeds of them.
+USD_LIKE = frozenset({"USD", "USDT", "USDC", "FDUSD", "TUSD", "BUSD"})
+TRADE_KEYS_MAX = 200_000  # trade ids remembered against repeats; full: forgotten, numbers still protect
+FOREIGN_WARNING_S = 60
+
+
+class Accounts:
+    """What happened to the positions, in the order of each gateway's numbers."""
+
+    def __init__(self, core: RiskCore, leasing: Leasing) -> None:
+        self._core = core
+        self._leasing = leasing
+        self.unvalued_fees: dict[str, Decimal] = {}  # asset -> fees paid in it that no price is known for
+
+    def on_numbered(self, peer: str, row: Fill | PositionAdjust, now_ns: int) -> None:
+        """Take the next number, keep a later one, pass over a repeat."""
+        desk = self._core.desk(row.venue)
+        if desk.fill_source and peer != desk.fill_source:
+            return  # an earlier life of the gateway: the present one tells it again under its own number
+        desk.highest_no = max(desk.highest_no, row.fill_no)
+        if row.fill_no <= desk.applied_no:
+            self._core.count("fills_repeated_count")
+            return
+        if row.fill_no > desk.applied_no + 1:
+            desk.keep_hole(row)
+            self._leasing.ask_again(desk, now_ns)
+            return
+        self._take(desk, row, now_ns)
+        for late in desk.drain():
+            self._take(desk, late, now_ns)
+        if desk.applied_no >= desk.highest_no:
+            desk.asked_again_ns = 0
+
+    def on_order_row(self, row: OrderRow, now_ns: int) -> None:
+        self._core.desk(row.venue).take_order_row(row, now_ns)
+        self._core.journal(row)
+
+    def on_journalled(self, up_to: int) -> None:
+        for desk in self._core.desks.values():
+            while desk.unacked and desk.unacked[0][0] <= up_to:
+                desk.acked_no = desk.unacked.popleft()[1]
+
+    # --- one row ---------------------------------------------------------------------------------------------
+
+    def _take(self, desk: Desk, row: Fill | PositionAdjust, now_ns: int) -> None:
+        core = self._core
+        desk.applied_no = row.fill_no
+        seat = desk.seats.get(row.symbol)
+        if seat is None:
+            core.count("fills_of_unknown_symbols_count")
+        elif isinstance(row, Fill):
+            self._fill(seat, row, now_ns)
+        else:
+            self._adjust(seat, row, now_ns)
+        sequence = core.journal(*core.fill_rows(seat, row))
+        desk.unacked.append((sequence, row.fill_no))
+
+    def _fill(self, seat: Seat, fill: Fill, now_ns: int) -> None:
+        core = self._core
+        key = (fill.venue, fill.symbol, fill.trade_id)
+        if fill.trade_id > 0:
+            if key in core.trade_keys:
+                core.count("fills_repeated_count")
+                return
+            if len(core.trade_keys) >= TRADE_KEYS_MAX:
+                core.trade_keys.clear()
+            core.trade_keys.add(key)
+        seat.trade_id = max(seat.trade_id, fill.trade_id)
+        signed = fill.side * fill.lots
+        ledger = seat.ledger
+        if not seat.opened:
+            # The position before the first fill is what the gateway held then.
+            seat.opened = True
+            opening = fill.position_lots - signed - ledger.known_lots
+            if opening:
+                ledger.adjust(opening)
+        ledger.fill(fill.side, fill.price_ticks, fill.lots)
+        ledger.fee(self._fee_usd(seat, fill))
+        core.count("fills_count")
+        core.count("foreign_fills_count", int(fill.foreign))
+        notional = fill.price_ticks * fill.lots * seat.instrument.usd_per_tick_lot
+        core.markouts.add(seat.key, fill.side, seat.mid2, notional, now_ns)
+        core.value(seat)
+        if fill.foreign:
+            core.book.foreign(seat.lease, position_change_lots=signed)
+            self._warn(seat, f"foreign fill of {signed} lots", now_ns)
+        else:
+            seat.lease.position_lots += signed
+
+    def _adjust(self, seat: Seat, adjust: PositionAdjust, now_ns: int) -> None:
+        core, ledger = self._core, seat.ledger
+        reason = adjust.reason.lower()
+        if "funding" in reason:
+            ledger.funding(self._value_usd(seat, adjust.asset, Decimal(adjust.amount), adjust.symbol))
+        change = adjust.position_lots - ledger.known_lots
+        if change and seat.opened:
+            core.book.foreign(seat.lease, position_change_lots=change)
+            if "fee" not in reason:
+                self._warn(seat, f"position changed by {change} lots without us: {adjust.reason}", now_ns)
+        ledger.adjust(change)
+        seat.opened = True
+        core.value(seat)
+
+    def _warn(self, seat: Seat, text: str, now_ns: int) -> None:
+        until_ns = now_ns + FOREIGN_WARNING_S * NS_PER_S
+        change = self._core.states.set(seat.scope, "foreign", RiskState.WARNING, text, now_ns, until_ns=until_ns)
+        self._leasing.apply(change, now_ns)
+
+    # --- fees ------------------------------------------------------------------------------------------------
+
+    def _fee_usd(self, seat: Seat, fill: Fill) -> Decimal:
+        amount = Decimal(fill.fee)
+        if not amount:
+            return amount
+        return self._value_usd(seat, fill.fee_asset, amount, fill.symbol, price_ticks=fill.price_ticks)
+
+    def _value_usd(
+        self, seat: Seat, asset: str, amount: Decimal, symbol: str, *, price_ticks: int | None = None
+    ) -> Decimal:
+        """Value an amount: quote currency as it is, base at the price of the fill or the mid, others at their mid."""
+        instrument = seat.instrument
+        if asset in USD_LIKE or asset in ("", instrument.quote):
+            return amount
+        if asset == instrument.base:
+            ticks = Decimal(price_ticks) if price_ticks is not None else Decimal(seat.mid2) / 2
+            return amount * ticks * instrument.tick
+        for other in self._core.seats.values():
+            if other.instrument.base == asset and other.mid2 and other.instrument.quote in USD_LIKE:
+                return amount * Decimal(other.mid2) / 2 * other.instrument.tick
+        self.unvalued_fees[asset] = self.unvalued_fees.get(asset, Decimal(0)) + amount
+        return Decimal(0)

@@ -1,0 +1,460 @@
+"""Requests in, grants out: the conversation with holders and gateways about leases."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from actors.journal.rows import BlockRow, BookingRow
+from actors.risk import limits
+from actors.risk.core import RiskCore
+from actors.risk.grants import SymbolLease
+from actors.risk.seats import Desk, Seat
+from actors.risk.states import Change
+from actors.vocab.leases import (
+    AccountLease,
+    AccountLeaseRequest,
+    BlockGrant,
+    BlockRequest,
+    JournalledSymbol,
+    Kill,
+    LeaseGrant,
+    LeaseRelease,
+    LeaseRequest,
+    RiskState,
+    Token,
+)
+from actors.vocab.orders import FillsAgain
+from actors.vocab.units import NS_PER_MS, NS_PER_S
+
+ASK_AGAIN_NS = 200 * NS_PER_MS  # least time between two requests for the same missing fills
+BURIED_HOLDERS_MAX = 10_000  # incarnations that were replaced; full: the oldest are forgotten
+BOOKING_LOWERED_MAX = 50  # rows a second that give journalled worst cases back
+
+
+class Leasing:
+    """Grants, renewals, fences, id blocks."""
+
+    def __init__(self, core: RiskCore, *, id_block_size: int) -> None:
+        self._core = core
+        self._id_block_size = id_block_size
+        self._buried: dict[str, None] = {}  # holders that were replaced by a later life; insertion order
+        self._early_blocks: dict[str, BlockRequest] = {}  # peer -> asked before the term was on disk
+        self._blocks: dict[int, tuple[str, BlockGrant]] = {}  # journal sequence -> what it allows
+        self._booking: dict[int, Seat] = {}  # journal sequence -> seat whose worst case it holds
+        self._opening: deque[Seat] = deque()  # waits for its turn to open
+        self._opening_keys: set[tuple[str, str]] = set()
+        self._openings_left = core.settings.openings_per_s
+        self._refilled_ns = 0
+
+    # --- holders ---------------------------------------------------------------------------------------------
+
+    def on_request(self, peer: str, request: LeaseRequest, now_ns: int) -> None:
+        """Answer, or keep the newest request of the symbol until it can be answered."""
+        core = self._core
+        seat = core.seats.get((request.venue, request.symbol))
+        if seat is None or request.holder in self._buried:
+            return
+        lease = seat.lease
+        if lease.holder and request.holder != lease.holder:
+            self._bury(lease.holder)
+        if request.last_fill_no > core.desks[request.venue].applied_no:
+            self._holder_is_ahead(seat, request, now_ns)
+        seat.peer = peer
+        if not core.is_open:
+            seat.waiting = (peer, request)
+            return
+        price = core.lot_price_nusd(seat, seat.mid2 / 2 or request.mid_ticks) if seat.mid2 or request.mid_ticks else 0
+        if not price:
+            seat.waiting = (peer, request)
+            return
+        book = core.book
+        book.mark(lease, price)
+        book.wish(lease, long_lots=max(0, request.want_long_lots), short_lots=max(0, request.want_short_lots))
+        if not lease.confirmed and not lease.token_no:
+            seat.waiting = (peer, request)  # its gateway has not answered in this term
+            return
+        state, reason = core.states.effective(request.venue, request.symbol)
+        long, short = book.target(lease, state)
+        if (long or short) and not (lease.long_lots or lease.short_lots) and not self._may_open(seat):
+            seat.waiting = (peer, request)
+            return
+        if long > lease.booked_long or short > lease.booked_short:
+            long, short = self._within_booking(seat, long, short)
+            if not (long or short or lease.token_no):
+                seat.waiting = (peer, request)
+                return
+            seat.waiting = (peer, request)  # again when the journal has it
+        else:
+            seat.waiting = None
+        if not long and not short and not reason and (request.want_long_lots or request.want_short_lots):
+            reason = "no headroom left under the limits"
+        self._grant(seat, request.holder, long, short, state)
+        lease.expires_ns = now_ns + core.ttl_ns
+        self._send_grant(seat, request.request_no, reason)
+
+    def on_release(self, release: LeaseRelease) -> None:
+        seat = self._core.seats.get((release.venue, release.symbol))
+        if seat is not None and seat.lease.holder == release.holder:
+            seat.waiting = None
+            self._end(seat)
+
+    def expire(self, seat: Seat) -> None:
+        """The holder has stopped by its own clock; its size returns when the gateway confirms."""
+        self._core.count("leases_expired_count")
+        self._end(seat)
+
+    def tighten(self, seat: Seat) -> None:
+        """Tell the holder, unasked, what a stricter state or a lower cap leaves it."""
+        core, lease = self._core, seat.lease
+        if not lease.holder:
+            return
+        state, reason = core.states.effective(*seat.key)
+        long, short = core.book.target(lease, state)
+        self._grant(seat, lease.holder, min(long, lease.long_lots), min(short, lease.short_lots), state)
+        self._send_grant(seat, 0, reason)
+
+    def _grant(self, seat: Seat, holder: str, long: int, short: int, state: RiskState) -> None:
+        """Issue a new number if anything changed."""
+        core, lease = self._core, seat.lease
+        factor = core.settings.warning_size_factor if state is RiskState.WARNING else 1.0
+        same = lease.long_lots == long and lease.short_lots == short and lease.holder == holder
+        if same and lease.token_no and seat.state is state and seat.factor == factor:
+            return
+        seat.state, seat.factor = state, factor
+        fence = lease.fence
+        core.book.issue(lease, holder, long_lots=long, short_lots=short)
+        if lease.fence is not None and lease.fence is not fence:
+            self._announce_lease(core.desks[lease.venue], lease)
+
+    def _send_grant(self, seat: Seat, request_no: int, reason: str) -> None:
+        core, lease = self._core, seat.lease
+        core.send(
+            seat.peer,
+            LeaseGrant(
+                venue=lease.venue,
+                symbol=lease.symbol,
+                token=Token(core.term, lease.token_no, lease.holder),
+                request_no=request_no,
+                long_lots=lease.long_lots,
+                short_lots=lease.short_lots,
+                state=seat.state,
+                reason=reason,
+                ttl_ms=core.settings.lease_ttl_ms,
+                orders_per_min=core.orders_per_min(lease.venue),
+                quantity_factor=seat.factor,
+            ),
+        )
+
+    def _end(self, seat: Seat) -> None:
+        core = self._core
+        core.book.end(seat.lease)
+        self._announce_lease(core.desks[seat.lease.venue], seat.lease)
+
+    def _bury(self, holder: str) -> None:
+        self._buried[holder] = None
+        if len(self._buried) > BURIED_HOLDERS_MAX:
+            del self._buried[next(iter(self._buried))]
+
+    def _holder_is_ahead(self, seat: Seat, request: LeaseRequest, now_ns: int) -> None:
+        """It has seen a fill that risk has not: count the worse of both views, and ask for the fill."""
+        core = self._core
+        desk = core.desks[request.venue]
+        core.book.holder_view(seat.lease, position_lots=request.position_lots)
+        desk.highest_no = max(desk.highest_no, request.last_fill_no)
+        self.ask_again(desk, now_ns, patient=True)
+
+    # --- opening by turns ------------------------------------------------------------------------------------
+
+    def _may_open(self, seat: Seat) -> bool:
+        if self._openings_left >= 1.0:
+            self._openings_left -= 1.0
+            self._opening_keys.discard(seat.key)
+            return True
+        if seat.key not in self._opening_keys:
+            self._opening_keys.add(seat.key)
+            self._opening.append(seat)
+        return False
+
+    def on_timer(self, now_ns: int) -> None:
+        """Refill the turns, open who waits."""
+        rate = self._core.settings.openings_per_s
+        if self._refilled_ns:
+            self._openings_left = min(rate, self._openings_left + rate * (now_ns - self._refilled_ns) / NS_PER_S)
+        self._refilled_ns = now_ns
+        while self._opening and self._openings_left >= 1.0:
+            seat = self._opening.popleft()
+            self._opening_keys.discard(seat.key)
+            self.retry(seat, now_ns)
+
+    def retry(self, seat: Seat, now_ns: int) -> None:
+        """Answer the request that waits, if it is not too old to be of use."""
+        if seat.waiting is not None:
+            peer, request = seat.waiting
+            self.on_request(peer, request, now_ns)
+
+    # --- the journal's part ----------------------------------------------------------------------------------
+
+    def _within_booking(self, seat: Seat, long: int, short: int) -> tuple[int, int]:
+        """Journal the worst case that is wanted; return what may be granted until it is on disk."""
+        core, lease = self._core, seat.lease
+        if seat.booking is None:
+            wanted = core.book.booking(lease, (long, short))
+            if wanted is not None:
+                row = _booking_row(seat, *wanted)
+                sequence = core.journal(row)
+                seat.booking = (sequence, *wanted)
+                self._booking[sequence] = seat
+        return min(long, lease.booked_long), min(short, lease.booked_short)
+
+    def lower_bookings(self) -> None:
+        """Give back journalled worst cases that are far above what is reserved, a few at a time."""
+        core = self._core
+        rows: list[BookingRow] = []
+        for seat in core.seats.values():
+            lease = seat.lease
+            if seat.booking is not None or not lease.confirmed:
+                continue
+            long, short = 2 * lease.reserved_long, 2 * lease.reserved_short
+            if lease.booked_long > long or lease.booked_short > short:
+                long, short = min(long, lease.booked_long), min(short, lease.booked_short)
+                # In memory first: a grant above it must be journalled again, and that row comes after this one.
+                core.book.booked(lease, long_lots=long, short_lots=short)
+                rows.append(_booking_row(seat, long, short))
+                if len(rows) >= BOOKING_LOWERED_MAX:
+                    break
+        if rows:
+            core.journal(*rows)
+
+    def on_journalled(self, up_to: int, now_ns: int) -> None:
+        core = self._core
+        for sequence in [sequence for sequence in self._booking if sequence <= up_to]:
+            seat = self._booking.pop(sequence)
+            if seat.booking is not None and seat.booking[0] == sequence:
+                _, long, short = seat.booking
+                seat.booking = None
+                core.book.booked(seat.lease, long_lots=long, short_lots=short)
+                self.retry(seat, now_ns)
+        for sequence in [sequence for sequence in self._blocks if sequence <= up_to]:
+            peer, grant = self._blocks.pop(sequence)
+            core.desks[grant.venue].block_first = grant.first
+            core.send(peer, grant)
+
+    def on_open(self, now_ns: int) -> None:
+        """The term is on disk: answer what came before."""
+        for peer, request in list(self._early_blocks.items()):
+            self.on_block_request(peer, request)
+        self._early_blocks.clear()
+        for seat in list(self._core.seats.values()):
+            self.retry(seat, now_ns)
+
+    # --- gateways --------------------------------------------------------------------------------------------
+
+    def on_account_request(self, peer: str, request: AccountLeaseRequest, now_ns: int) -> None:
+        core = self._core
+        if not core.is_open:
+            return
+        desk = core.desk(request.venue)
+        if request.gateway in desk.buried or not self._adopt(desk, request.gateway, now_ns):
+            return
+        if request.request_no <= desk.request_no:
+            return  # overtaken
+        desk.request_no = request.request_no
+        desk.highest_no = max(desk.highest_no, request.last_fill_no)
+        if desk.highest_no > desk.applied_no:
+            self.ask_again(desk, now_ns)
+        self._settle(desk, request, now_ns)
+        desk.expires_ns = now_ns + core.ttl_ns
+        core.send(peer, self.account_lease(desk, request.request_no))
+
+    def _adopt(self, desk: Desk, gateway: str, now_ns: int) -> bool:
+        """True when `gateway` is the life to talk to. A new one waits until the old one's account lease has run out."""
+        if gateway == desk.gateway:
+            return True
+        if desk.gateway:
+            if now_ns < desk.expires_ns:
+                return False
+            desk.buried.add(desk.gateway)
+            self._core.book.new_gateway(desk.venue)
+            desk.forget_orders()
+        desk.gateway = gateway
+        desk.fill_source = gateway
+        desk.request_no = 0
+        desk.reported = False
+        return True
+
+    def _settle(self, desk: Desk, request: AccountLeaseRequest, now_ns: int) -> None:
+        """Settle every lease against what the gateway says, then answer who waited for that."""
+        core = self._core
+        in_step = request.last_fill_no == desk.applied_no
+        for seen in request.symbols:
+            seat = desk.seats.get(seen.symbol)
+            if seat is None:
+                continue
+            lease = seat.lease
+            ready = lease.confirmed
+            excess = core.book.report(lease, seen)
+            if excess:
+                self._broken(seat, excess, now_ns)
+            known = seat.ledger.known_lots
+            if in_step and known != seen.position_lots:
+                self._adopt_position(seat, seen.position_lots - known, now_ns)
+            if in_step:
+                seat.opened = True
+            if lease.confirmed and not ready:
+                self.retry(seat, now_ns)
+        if request.symbols:
+            desk.reported = True
+
+    def _broken(self, seat: Seat, excess_lots: int, now_ns: int) -> None:
+        """More may be live than was granted: stop the symbol until an operator has looked."""
+        core = self._core
+        price = seat.lease.frozen_nusd or seat.lease.marked_nusd
+        core.highest("lease_overrun_usd_max", limits.usd(excess_lots * price))
+        core.count("breaches_count")
+        text = f"{excess_lots} lots live beyond the lease"
+        self.apply(core.states.set(seat.scope, "lease", RiskState.FULL_STOP, text, now_ns, latched=True), now_ns)
+
+    def _adopt_position(self, seat: Seat, change_lots: int, now_ns: int) -> None:
+        """The gateway's position is the truth; the difference is booked at the mid."""
+        core = self._core
+        seat.ledger.adjust(change_lots)
+        core.value(seat)
+        if seat.opened:
+            core.count("position_mismatch_count")
+            text = f"position differed by {change_lots} lots, adopted"
+            self.apply(
+                core.states.set(
+                    seat.scope, "adopted", RiskState.WARNING, text, now_ns, until_ns=now_ns + 60 * NS_PER_S
+                ),
+                now_ns,
+            )
+
+    def ask_again(self, desk: Desk, now_ns: int, *, patient: bool = False) -> None:
+        """Ask for the fills that are missing; `patient` first gives the gateway's own message time to arrive."""
+        if patient and not desk.asked_again_ns:
+            desk.asked_again_ns = now_ns
+            return
+        if not desk.gateway or (desk.asked_again_ns and now_ns < desk.asked_again_ns + ASK_AGAIN_NS):
+            return
+        desk.asked_again_ns = now_ns
+        self._core.count("fills_asked_again_count")
+        self._core.send(desk.gateway, FillsAgain(desk.venue, desk.applied_no + 1))
+
+    def account_lease(self, desk: Desk, request_no: int) -> AccountLease:
+        core = self._core
+        return AccountLease(
+            venue=desk.venue,
+            term=core.term,
+            request_no=request_no,
+            state=core.venue_state(desk.venue),
+            ttl_ms=core.settings.lease_ttl_ms,
+            acked_fill_no=desk.acked_no,
+            client_block=desk.block_first,
+            fences=core.book.fences(desk.venue),
+            halted_symbols=tuple(sorted(desk.halted)),
+        )
+
+    def _announce_lease(self, desk: Desk, lease: SymbolLease) -> None:
+        """Order one fence at once; the regular answers repeat it until it is confirmed."""
+        core = self._core
+        if desk.gateway and lease.fence is not None:
+            core.send(
+                desk.gateway,
+                AccountLease(
+                    venue=desk.venue,
+                    term=core.term,
+                    request_no=0,
+                    state=core.venue_state(desk.venue),
+                    ttl_ms=core.settings.lease_ttl_ms,
+                    acked_fill_no=desk.acked_no,
+                    client_block=desk.block_first,
+                    fences=(lease.fence,),
+                    halted_symbols=tuple(sorted(desk.halted)),
+                ),
+            )
+
+    def on_block_request(self, peer: str, request: BlockRequest) -> None:
+        core = self._core
+        if not core.is_open:
+            self._early_blocks[peer] = request
+            return
+        desk = core.desk(request.venue)
+        if request.gateway in desk.buried:
+            return
+        first, desk.next_id = desk.next_id, desk.next_id + self._id_block_size
+        last_gateway, since_ms = desk.last_life
+        if last_gateway != request.gateway:
+            desk.last_life = (request.gateway, core.wall_ms())
+            # From here on numbers are the new life's: it goes on from what is told below.
+            desk.fill_source = request.gateway
+            desk.holes.clear()
+            desk.highest_no = desk.applied_no
+        # Everything told here is appended before the row, so it is on disk when the row is.
+        grant = BlockGrant(
+            venue=request.venue,
+            gateway=request.gateway,
+            first=first,
+            size=self._id_block_size,
+            last_fill_no=desk.applied_no,
+            since_ms=since_ms,
+            journalled=tuple(
+                JournalledSymbol(symbol, seat.trade_id, seat.ledger.known_lots, seat.ledger.average_ticks)
+                for symbol, seat in desk.seats.items()
+                if seat.trade_id or seat.ledger.known_lots
+            ),
+        )
+        row = BlockRow(request.venue, request.gateway, first, self._id_block_size, core.wall_ms())
+        self._blocks[core.journal(row)] = (peer, grant)
+
+    # --- states ----------------------------------------------------------------------------------------------
+
+    def apply(self, change: Change | None, now_ns: int) -> None:
+        """Carry out what a scope's change means: tightening at once, loosening once it is on disk."""
+        if change is None:
+            return
+        core = self._core
+        if change.tightens:
+            self._spread(change, now_ns)
+        sequence = core.journal(core.state_row(change.scope, change.after, change.reason))
+        if not change.tightens:
+            core.loosening.setdefault(sequence, []).append((change.scope, change.after))
+
+    def loosen(self, up_to: int, now_ns: int) -> None:
+        """The journal holds these loosenings: they apply now."""
+        core = self._core
+        for sequence in [sequence for sequence in core.loosening if sequence <= up_to]:
+            for scope, state in core.loosening.pop(sequence):
+                change = core.states.confirm(scope, state, now_ns)
+                if change is not None and change.tightens:
+                    self.apply(change, now_ns)
+                elif change is not None:
+                    self._spread(change, now_ns)
+
+    def _spread(self, change: Change, now_ns: int) -> None:
+        core = self._core
+        core.announce(change.scope, change.after, change.reason)
+        seats = core.seats_of(change.scope)
+        venues = dict.fromkeys(seat.lease.venue for seat in seats)
+        for seat in seats:
+            halted = core.states.scopes.get(seat.scope)
+            names = core.desks[seat.lease.venue].halted
+            if halted is not None and halted.state >= RiskState.CIRCUIT_BREAKER:
+                names.add(seat.lease.symbol)
+            else:
+                names.discard(seat.lease.symbol)
+        for venue in venues:
+            desk = core.desks[venue]
+            if not desk.gateway:
+                continue
+            core.send(desk.gateway, self.account_lease(desk, 0))
+            if change.after is RiskState.FULL_STOP:
+                symbol = change.scope.rpartition(":")[2] if change.scope.startswith("symbol:") else ""
+                core.send(desk.gateway, Kill(venue, core.term, symbol, change.reason))
+        if change.tightens:
+            for seat in seats:
+                self.tighten(seat)
+
+
+def _booking_row(seat: Seat, long_lots: int, short_lots: int) -> BookingRow:
+    lease = seat.lease
+    return BookingRow(lease.venue, lease.symbol, seat.instrument.base, long_lots, short_lots, lease.frozen_nusd)
