@@ -20,6 +20,9 @@ from actors.vocab.message import Message
 # tcp only: a node that loses power closes nothing, so libzmq itself asks every second and hangs up after three.
 TCP_HEARTBEAT_MS = 1_000
 TCP_HEARTBEAT_TIMEOUT_MS = 3_000
+# tcp only: after the answer "try later" libzmq leaves the connection hanging until this ends it; then it is dialled
+# again. A handshake itself takes 2 ms, longer only while the other loop is busy.
+TCP_HANDSHAKE_MS = 1_000
 
 
 @dataclass
@@ -81,6 +84,7 @@ class Hub:
         if self.tcp_host:
             wire.socket.setsockopt(zmq.HEARTBEAT_IVL, TCP_HEARTBEAT_MS)
             wire.socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, TCP_HEARTBEAT_TIMEOUT_MS)
+            wire.socket.setsockopt(zmq.HANDSHAKE_IVL, TCP_HANDSHAKE_MS)
         return wire
 
     def bind(self, wire: Wire, channel: str) -> None:
@@ -120,7 +124,7 @@ class Hub:
         """Return the message, or None (counted) for bytes that are none."""
         try:
             return codec.decode(payload)
-        except (msgspec.DecodeError, RecursionError):
+        except (msgspec.MsgspecError, ValueError, RecursionError):  # ValueError: text that is not UTF-8
             self.counters.undecodable += 1
             return None
 
