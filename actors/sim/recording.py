@@ -53,7 +53,7 @@ class RecordingFacts(msgspec.Struct, frozen=True):
     market: Market
     symbols: tuple[SymbolFacts, ...]
     frames_count: int
-    snapshots_count: int
+    snapshots: tuple[RecordedFrame, ...]  # each with its symbol; one that could be any symbol's is left out
     first_ns: int
     last_ns: int
 
@@ -165,19 +165,17 @@ def survey(frames: Iterable[RecordedFrame], *, name: str) -> RecordingFacts:
     streams: dict[str, dict[str, None]] = {}
     firsts: dict[str, float] = {}
     market: Market | None = None
-    orphan_snapshots: list[_Prices] = []
-    frames_count = snapshots_count = first_ns = last_ns = 0
+    snapshots: list[RecordedFrame] = []
+    frames_count = first_ns = last_ns = 0
     for frame in frames:
         first_ns = first_ns or frame.recv_ns
         last_ns = frame.recv_ns
         market = market or _market_of(frame, name)
         content = _decode_content(frame, name)
         if frame.channel == SNAPSHOT:
-            snapshots_count += 1
-            if not frame.symbol:
-                orphan_snapshots.append(content)
-                continue
-        frames_count += frame.channel != SNAPSHOT
+            snapshots.append(frame)
+            continue
+        frames_count += 1
         symbol = frame.symbol
         if frame.stream:
             streams.setdefault(symbol, {})[frame.stream] = None
@@ -192,8 +190,10 @@ def survey(frames: Iterable[RecordedFrame], *, name: str) -> RecordingFacts:
     if not symbols:
         raise ConfigError(f"{name}: holds no market data frame; give a recording of public streams")
     if len(symbols) == 1:  # a recorder of one symbol: its snapshots need no name
-        for content in orphan_snapshots:
-            _collect(SNAPSHOT, content, prices[symbols[0]], sizes[symbols[0]])
+        snapshots = [msgspec.structs.replace(frame, symbol=symbols[0]) for frame in snapshots]
+    snapshots = [frame for frame in snapshots if frame.symbol in streams]
+    for frame in snapshots:
+        _collect(SNAPSHOT, _decode_content(frame, name), prices[frame.symbol], sizes[frame.symbol])
     return RecordingFacts(
         name=name,
         market=market or "spot",
@@ -208,7 +208,7 @@ def survey(frames: Iterable[RecordedFrame], *, name: str) -> RecordingFacts:
             for symbol in symbols
         ),
         frames_count=frames_count,
-        snapshots_count=snapshots_count,
+        snapshots=tuple(snapshots),
         first_ns=first_ns,
         last_ns=last_ns,
     )

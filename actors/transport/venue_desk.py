@@ -85,6 +85,10 @@ class Desk:
         self._arm()
         return answer
 
+    def forget(self, request_no: int) -> None:
+        """Nobody waits for this answer any more."""
+        self._waiting.pop(request_no, None)
+
     def turn(self) -> None:
         """Let the exchange do all that is due by now."""
         now_ns = self.clock.now_ns()

@@ -112,7 +112,7 @@ def test_survey_finds_market_streams_and_finest_steps() -> None:
     facts = survey(parse_lines(lines(*bodies), name="f"), name="f")
 
     assert facts.market == "spot"
-    assert (facts.frames_count, facts.snapshots_count) == (3, 1)
+    assert (facts.frames_count, len(facts.snapshots)) == (3, 1)
     assert facts.symbols == (
         SymbolFacts(
             symbol="ABCUSDT",
@@ -227,6 +227,6 @@ def test_survey_of_a_real_recording(
 
     facts = survey_file(path)
 
-    assert (facts.market, facts.frames_count, facts.snapshots_count) == (market, frames_count, snapshots_count)
+    assert (facts.market, facts.frames_count, len(facts.snapshots)) == (market, frames_count, snapshots_count)
     made = recorded_instrument(facts.symbols[0], venue="v", market=facts.market, maker_fee_bps=0.0, taker_fee_bps=0.0)
     assert (made.tick_size, made.lot_size) == (tick, lot)

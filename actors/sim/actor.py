@@ -1,0 +1,297 @@
+"""Hosts simulated venues: exchange brains, their sockets, and where asked a replay of recordings.
+
+Starts before the registry exists, since the run is described with this actor's endpoints: plain values in, endpoints
+out. Nothing survives a restart; a simulated account lives as long as its venue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from actors.sim.exchange import SimExchange
+from actors.sim.flow import profiles
+from actors.sim.messages import Disconnect, Exchange, Scope
+from actors.sim.recorded import RecordedExchange
+from actors.sim.recording import RecordingFacts, recorded_instrument
+from actors.sim.universe import UniverseRow, instruments, prices
+from actors.transport.identity import SystemClock
+from actors.transport.venue_desk import VenueClock
+from actors.transport.venue_keys import make_key_file
+from actors.transport.venue_pace import Barrier, BarrierPace, Pace, RealTimePace
+from actors.transport.venue_recording import refuse_apart, survey_file
+from actors.transport.venue_replay import RecordedBooks, Replay, Stage
+from actors.transport.venue_server import VenueServer
+from actors.venues.binance.calls import ServerAccount
+from actors.venues.binance.market import BinanceMarket
+from actors.venues.binance.server import BinanceServer
+from actors.vocab.config import FleetSettings
+from actors.vocab.errors import ConfigError, OurFault
+from actors.vocab.instruments import Instrument, Market
+from actors.vocab.units import NS_PER_MS
+
+log = logging.getLogger(__name__)
+
+ACCOUNT_ID = "sim"
+# Path of the websocket API, per market.
+ORDER_PATHS: Mapping[Market, str] = {"perp": "/ws-fapi/v1", "spot": "/ws-api/v3"}
+
+
+class VenueEndpoint(msgspec.Struct, frozen=True):
+    """Where one simulated venue listens, in the words of `VenueAccount`. `streams` are the recorded ones' suffixes."""
+
+    venue: str
+    dialect: str
+    market: Market
+    rest_url: str
+    stream_url: str
+    order_url: str
+    key_file: str
+    account_id: str
+    symbols: tuple[str, ...]
+    streams: tuple[str, ...] = ()
+
+
+class SimVenueActor:
+    """One or more markets of the simulated venue, each on its own port of 127.0.0.1.
+
+    `universe` are the rows that the venue lists; `replay` are recordings, and then the markets are theirs. `ports` maps
+    a market to a port, 0 or absent for a free one. `barrier` (speed "max") is awaited after each recorded moment.
+    """
+
+    def __init__(
+        self,
+        role: str,
+        settings_json: str,
+        *,
+        key_dir: str,
+        markets: Sequence[Market] = ("perp",),
+        universe: Sequence[UniverseRow] = (),
+        quote: str = "USDT",
+        seed: int = 0,
+        ports: Mapping[str, int] | None = None,
+        replay: Sequence[str] = (),
+        speed: Literal["1x", "max"] = "1x",
+        hold: bool = False,
+        barrier: Barrier | None = None,
+        clock_offset_ms: int = 0,
+    ) -> None:
+        self.role = role
+        self._settings = FleetSettings.model_validate_json(settings_json)
+        self._key_dir = Path(key_dir)
+        self._markets = tuple(markets)
+        self._universe = tuple(universe)
+        self._quote = quote
+        self._seed = seed
+        self._ports = dict(ports or {})
+        self._replay_paths = tuple(Path(path) for path in replay)
+        self._speed = speed
+        self._hold = hold
+        self._barrier = barrier
+        self._clock_offset_ms = clock_offset_ms
+        self._clock = SystemClock()
+        self._servers: dict[Market, VenueServer] = {}
+        self._endpoints: dict[str, VenueEndpoint] = {}
+        self._replay: Replay | None = None
+        self._replay_task: asyncio.Task[None] | None = None
+        self._starting = asyncio.Lock()
+        self._stopped = asyncio.Event()
+        self._failure: BaseException | None = None
+
+    async def start(self) -> dict[str, VenueEndpoint]:
+        """Bind and serve; endpoints by venue id. ConfigError for a taken port or an unusable recording."""
+        async with self._starting:
+            if not self._endpoints:
+                if self._replay_paths:
+                    await self._start_replay()
+                else:
+                    await self._start_venues()
+        return self._endpoints
+
+    async def run(self) -> None:
+        """Serve until `stop`; raises what broke a venue."""
+        await self._stopped.wait()
+        if self._failure is not None:
+            raise self._failure
+
+    async def status(self) -> dict[str, Any]:
+        """Counters of every venue, equity by account, and where a replay stands."""
+        venues = {}
+        for server in self._servers.values():
+            exchange = server.exchange
+            venues[server.venue] = {
+                **server.status(),
+                "equity": {name: str(exchange.equity(name)) for name in exchange.ledger.accounts()},
+            }
+        return {
+            "role": self.role,
+            "venues": venues,
+            "replay": self._replay.status() if self._replay else None,
+            "failure": repr(self._failure) if self._failure else "",
+        }
+
+    async def release(self) -> None:
+        """Let a held replay begin."""
+        if self._replay is not None:
+            self._replay.release()
+
+    async def inject(self, fault: str, *, venue: str = "", account: str = "") -> None:
+        """Make one fault happen now: disconnect_public, disconnect_private, disconnect_order."""
+        kind, _, scope = fault.partition("_")
+        if kind != "disconnect" or scope not in set(Scope):
+            raise ConfigError(f"no fault {fault}: choose from {', '.join(f'disconnect_{each}' for each in Scope)}")
+        for server in self._servers.values():
+            if venue in ("", server.venue):
+                server.disconnect(Disconnect(Scope(scope), account))
+
+    async def stop(self) -> None:
+        """Hang up on everybody and let `run` return."""
+        if self._replay_task is not None:
+            self._replay_task.cancel()
+            await asyncio.gather(self._replay_task, return_exceptions=True)
+        for server in self._servers.values():
+            await server.stop()
+        self._stopped.set()
+
+    # --- venues that make their own market -----------------------------------------------------------------------
+
+    async def _start_venues(self) -> None:
+        clock = VenueClock(self._clock, offset_ms=self._clock_offset_ms)
+        for market in self._markets:
+            exchange = SimExchange(
+                venue=f"binance_{market}",
+                instruments=self._listed(market),
+                prices=prices(self._universe, market),
+                settings=self._settings.sim,
+                seed=self._seed,
+                start_ms=clock.now_ns() // NS_PER_MS,
+                profiles=profiles(self._universe, market),
+            )
+            await self._open(market, exchange, clock)
+
+    def _listed(self, market: Market) -> tuple[Instrument, ...]:
+        return instruments(
+            self._universe,
+            venue=f"binance_{market}",
+            market=market,
+            quote=self._quote,
+            maker_fee_bps=self._settings.sim.maker_fee_bps,
+            taker_fee_bps=self._settings.sim.taker_fee_bps,
+        )
+
+    # --- recordings ----------------------------------------------------------------------------------------------
+
+    async def _start_replay(self) -> None:
+        loop = asyncio.get_running_loop()
+        # Whole files are read before anything binds: a damaged one must stop the start, not the run.
+        facts = [await loop.run_in_executor(None, survey_file, path) for path in self._replay_paths]
+        refuse_apart(facts)
+        lock_step = self._speed == "max"
+        if lock_step and self._barrier is None:
+            raise OurFault("a lock-step replay needs a barrier to wait at")
+        clock = VenueClock(self._clock, offset_ms=self._clock_offset_ms)
+        stages: dict[Market, Stage] = {}
+        for market in dict.fromkeys(each.market for each in facts):
+            stages[market] = await self._open_stage(market, [each for each in facts if each.market == market], clock)
+        pace: Pace = BarrierPace(self._barrier) if lock_step and self._barrier else RealTimePace(self._clock)
+        self._replay = Replay(
+            paths=self._replay_paths,
+            facts=facts,
+            stages=[stages[each.market] for each in facts],
+            pace=pace,
+            lock_step=lock_step,
+        )
+        if not self._hold:
+            self._replay.release()
+        self._replay_task = loop.create_task(self._replay.run(), name="replay")
+        self._replay_task.add_done_callback(self._replay_done)
+
+    async def _open_stage(self, market: Market, facts: Sequence[RecordingFacts], clock: VenueClock) -> Stage:
+        known = {row.symbol: row for row in self._listed(market)}
+        made = {
+            symbol.symbol: recorded_instrument(
+                symbol,
+                venue=f"binance_{market}",
+                market=market,
+                maker_fee_bps=self._settings.sim.maker_fee_bps,
+                taker_fee_bps=self._settings.sim.taker_fee_bps,
+                known=known,
+            )
+            for each in facts
+            for symbol in each.symbols
+        }
+        listed = tuple(made.values())
+        exchange = RecordedExchange(
+            venue=f"binance_{market}",
+            instruments=listed,
+            settings=self._settings.sim,
+            seed=self._seed,
+            start_ms=clock.now_ns() // NS_PER_MS,
+        )
+        reader = BinanceMarket(f"binance_{market}", listed)
+        books = RecordedBooks(
+            [
+                (frame, reader.decode_snapshot(frame.symbol, frame.data).last_seq)
+                for each in facts
+                for frame in each.snapshots
+            ]
+        )
+        suffixes = dict.fromkeys(
+            stream.partition("@")[2] for each in facts for symbol in each.symbols for stream in symbol.streams
+        )
+        server = await self._open(market, exchange, clock, recorded_depth=books.body, streams=tuple(suffixes))
+        return Stage(server=server, exchange=exchange, market=reader, books=books, clock=clock)
+
+    def _replay_done(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            self._fail(task.exception())
+
+    # --- both ----------------------------------------------------------------------------------------------------
+
+    async def _open(
+        self,
+        market: Market,
+        exchange: Exchange,
+        clock: VenueClock,
+        *,
+        recorded_depth: Callable[[str], bytes | None] | None = None,
+        streams: tuple[str, ...] = (),
+    ) -> VenueServer:
+        listed = exchange.instruments()
+        key_file, credentials = make_key_file(self._key_dir, exchange.venue)
+        exchange.open_account(ACCOUNT_ID, clock.now_ns())
+        server = VenueServer(
+            dialect=BinanceServer(exchange.venue, listed, [ServerAccount(ACCOUNT_ID, credentials)]),
+            exchange=exchange,
+            clock=clock,
+            market=market,
+            recorded_depth=recorded_depth,
+        )
+        server.desk.on_failure = self._fail
+        port = await server.start(port=self._ports.get(market, 0))
+        self._servers[market] = server
+        host = f"127.0.0.1:{port}"
+        self._endpoints[exchange.venue] = VenueEndpoint(
+            venue=exchange.venue,
+            dialect="binance",
+            market=market,
+            rest_url=f"http://{host}",
+            stream_url=f"ws://{host}",
+            order_url=f"ws://{host}{ORDER_PATHS[market]}",
+            key_file=str(key_file),
+            account_id=ACCOUNT_ID,
+            symbols=tuple(row.symbol for row in listed),
+            streams=streams,
+        )
+        return server
+
+    def _fail(self, error: BaseException | None) -> None:
+        """An exchange or a replay broke: `run` raises it, so that the process ends and is seen to end."""
+        log.error("simulated venue broke", exc_info=error)
+        self._failure = error
+        self._stopped.set()

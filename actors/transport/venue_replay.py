@@ -1,0 +1,214 @@
+"""Sends recorded frames over simulated venues' sockets exactly as they were recorded, and matches our orders to them.
+
+Path of one frame: file → `RecordedFrame` → (a) `StreamHub`: the recorded bytes, (b) the dialect's client role → event →
+`RecordedExchange`, whose fills leave over the private streams. What became due before the frame is done before it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from actors.sim.messages import Exchange, SimCommand
+from actors.sim.recording import SNAPSHOT, RecordedFrame, RecordingFacts
+from actors.transport.venue_desk import VenueClock
+from actors.transport.venue_pace import Pace
+from actors.transport.venue_recording import merge_frames
+from actors.transport.venue_server import VenueServer
+from actors.venues.binance.market import BinanceMarket
+from actors.vocab.units import NS_PER_S
+from actors.vocab.venue_io import DepthDelta, DepthSnapshot, MarketEvent
+
+log = logging.getLogger(__name__)
+
+# The recording starts once every recorded stream is listened to, or this long after the last subscription changed:
+# a client may want fewer streams than were recorded.
+SETTLE_S = 3.0
+_POLL_S = 0.02
+# A depth stream is recorded at one speed; clients may have subscribed to another.
+_DIFF_DEPTH = re.compile(r"(.+@depth)(@\d+ms)?")
+_DEPTH_SPEEDS = ("", "@0ms", "@100ms", "@250ms", "@500ms")
+
+
+class Follower(Exchange, Protocol):
+    """What a replay needs of `RecordedExchange` beyond `Exchange`."""
+
+    def on_market(self, event: MarketEvent | DepthSnapshot, now_ns: int) -> list[SimCommand]: ...
+
+
+class RecordedBooks:
+    """Which snapshot answers a depth request while a recording runs.
+
+    The recorded body as long as the stream has not passed it; after that the exchange's own book, which the same
+    deltas have kept, as a real venue would. Nothing where none was recorded: the feed then builds from deltas.
+    """
+
+    def __init__(self, snapshots: Sequence[tuple[RecordedFrame, int]]) -> None:
+        """(frame, last update id) pairs."""
+        self._first: dict[str, tuple[RecordedFrame, int]] = {}
+        for frame, last_seq in snapshots:
+            self._first.setdefault(frame.symbol, (frame, last_seq))
+        self._passed: set[str] = set()  # symbols whose first delta beyond the snapshot has been sent
+
+    def delta_sent(self, symbol: str, last_seq: int) -> None:
+        first = self._first.get(symbol)
+        if first is not None and last_seq > first[1]:
+            self._passed.add(symbol)
+
+    def body(self, symbol: str) -> bytes | None:
+        """As `VenueAnswers` wants it: recorded bytes, b"" for none, None for the exchange's book."""
+        first = self._first.get(symbol)
+        if first is None:
+            return b""
+        return None if symbol in self._passed else first[0].data
+
+
+class Stage:
+    """One venue of a replay: its server, its exchange, and the decoder that tells the exchange what frames mean."""
+
+    def __init__(
+        self, *, server: VenueServer, exchange: Follower, market: BinanceMarket, books: RecordedBooks, clock: VenueClock
+    ) -> None:
+        self.server = server
+        self.exchange = exchange
+        self.market = market
+        self.books = books
+        self.clock = clock
+        self._aliases: dict[str, tuple[str, ...]] = {}
+
+    def play(self, frame: RecordedFrame) -> None:
+        """Send one frame and match what it means."""
+        now_ns = self.clock.now_ns()
+        event = (
+            self.market.decode_snapshot(frame.symbol, frame.data)
+            if frame.channel == SNAPSHOT
+            else self.market.decode(frame.data)
+        )
+        if event is not None:
+            # Our orders meet the recorded event before anybody can react to it.
+            self.server.desk.carry(self.exchange.on_market(event, now_ns))
+        if frame.channel == SNAPSHOT:
+            return
+        if isinstance(event, DepthDelta):
+            self.books.delta_sent(event.symbol, event.last_seq)
+        for stream in self._streams(frame.stream):
+            self.server.hub.publish(stream, frame.data, wrapped=frame.combined)
+
+    def _streams(self, recorded: str) -> tuple[str, ...]:
+        """Stream names under which a recorded frame is delivered: its own, and for diff depth every speed of it."""
+        names = self._aliases.get(recorded)
+        if names is None:
+            diff = _DIFF_DEPTH.fullmatch(recorded)
+            names = tuple(diff.group(1) + speed for speed in _DEPTH_SPEEDS) if diff else (recorded,)
+            self._aliases[recorded] = names
+        return names
+
+    def wants(self, streams: Sequence[str]) -> bool:
+        """Is every one of these recorded streams listened to?"""
+        return all(self.server.hub.wanted(self._streams(stream)) for stream in streams)
+
+
+class Replay:
+    """Plays recordings over their stages. `stages[i]` is the venue of `paths[i]`."""
+
+    def __init__(
+        self,
+        *,
+        paths: Sequence[Path],
+        facts: Sequence[RecordingFacts],
+        stages: Sequence[Stage],
+        pace: Pace,
+        lock_step: bool,
+    ) -> None:
+        self._paths = paths
+        self._facts = facts
+        self._stages = stages
+        self._pace = pace
+        self._lock_step = lock_step
+        self._released = asyncio.Event()
+        self.frames_count = 0
+        self.at_ns = min(each.first_ns for each in facts)
+        self.state = "waiting for subscribers"
+
+    def release(self) -> None:
+        """Start as soon as the recorded streams are listened to; without it a held replay waits."""
+        self._released.set()
+
+    async def run(self) -> None:
+        """Play to the end; returns when the last frame has been sent (and returned by the barrier, in lock-step)."""
+        if self._lock_step:
+            self._hold(self.at_ns)
+        await self._released.wait()
+        await self._await_subscribers()
+        self.state = "playing"
+        moment: list[tuple[int, RecordedFrame]] = []
+        for item in merge_frames(self._paths):
+            if moment and item[1].recv_ns != moment[0][1].recv_ns:
+                await self._play(moment)
+                moment = []
+            moment.append(item)
+        if moment:
+            await self._play(moment)
+        self.state = "ended"
+
+    def status(self) -> dict[str, Any]:
+        first_ns = min(each.first_ns for each in self._facts)
+        last_ns = max(each.last_ns for each in self._facts)
+        return {
+            "state": self.state,
+            "frames_count": self.frames_count,
+            "frames_total": sum(each.frames_count for each in self._facts),
+            "at_s": (self.at_ns - first_ns) / NS_PER_S,
+            "length_s": (last_ns - first_ns) / NS_PER_S,
+        }
+
+    async def _play(self, moment: Sequence[tuple[int, RecordedFrame]]) -> None:
+        """Send all frames of one recorded time."""
+        recorded_ns = moment[0][1].recv_ns
+        await self._pace.before(recorded_ns)
+        self.at_ns = recorded_ns
+        if self._lock_step:
+            self._hold(recorded_ns)
+        for index in dict.fromkeys(index for index, _ in moment):
+            self._stages[index].server.desk.turn()  # orders that reached the venue before this moment
+        for index, frame in moment:
+            self._stages[index].play(frame)
+        for stage in self._distinct():
+            stage.server.flush()
+        self.frames_count += len(moment)
+        await self._pace.after(recorded_ns, self._frames_sent())
+
+    def _hold(self, now_ns: int) -> None:
+        for stage in self._distinct():
+            stage.clock.hold(now_ns)
+
+    def _distinct(self) -> list[Stage]:
+        return list({id(stage): stage for stage in self._stages}.values())
+
+    def _frames_sent(self) -> dict[str, int]:
+        """Frames sent so far to each connection, public and private, by the peer's `host:port`."""
+        return {
+            listener.peer: listener.frames_count for stage in self._distinct() for listener in stage.server.listeners()
+        }
+
+    async def _await_subscribers(self) -> None:
+        """Return when every recorded stream has a listener, or when subscriptions have settled without."""
+        loop = asyncio.get_running_loop()
+        seen: tuple[str, ...] = ()
+        changed_s = loop.time()
+        while not all(
+            stage.wants(symbol.streams)
+            for stage, facts in zip(self._stages, self._facts, strict=True)
+            for symbol in facts.symbols
+        ):
+            now = tuple(stream for stage in self._distinct() for stream in stage.server.hub.streams)
+            if now != seen:
+                seen, changed_s = now, loop.time()
+            if seen and not self._lock_step and loop.time() - changed_s > SETTLE_S:
+                log.warning("replay starts although not every recorded stream is listened to")
+                return
+            await asyncio.sleep(_POLL_S)

@@ -1,0 +1,151 @@
+"""Simulated venues alone: `python -m pipelines.sim` prints where they listen and serves until Ctrl-C.
+
+Any client of the real venue can be pointed at the printed addresses; the key lies in the printed file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+import typer
+import uvloop
+
+from actors.sim.actor import SimVenueActor, VenueEndpoint
+from actors.sim.universe import UniverseRow
+from actors.vocab.errors import ConfigError
+from actors.vocab.instruments import Market
+from pipelines.exits import ExitCode, refuse
+from pipelines.settings import load_settings
+from pipelines.symbols import parse_symbols
+from pipelines.universe import read_universe
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+REPORT_INTERVAL_S = 10.0
+
+
+@app.command()
+def main(
+    symbols: Annotated[str, typer.Option(help="top50, BTCUSDT,ETHUSDT or a file with one symbol a line")] = "top50",
+    market: Annotated[str, typer.Option(help="perp | spot | both")] = "perp",
+    replay: Annotated[list[Path] | None, typer.Option(help="a recording to play instead; may be repeated")] = None,
+    port: Annotated[int, typer.Option(help="of the first venue, the next one takes the next; 0: any free", min=0)] = 0,
+    seed: Annotated[int | None, typer.Option(help="of prices and flow; printed")] = None,
+    key_dir: Annotated[Path | None, typer.Option(help="where the key files go; default a private folder")] = None,
+    conf: Annotated[list[Path] | None, typer.Option(help="a YAML file of settings; may be repeated")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="sim.faults=rough; may be repeated")] = None,
+) -> None:
+    """Serve simulated Binance markets on 127.0.0.1."""
+    try:
+        actor = _actor(
+            symbols=symbols,
+            market=market,
+            replay=replay or [],
+            port=port,
+            seed=seed if seed is not None else secrets.randbits(31),
+            key_dir=key_dir or Path(tempfile.mkdtemp(prefix="manta-sim-")),
+            settings_json=load_settings(conf or [], set_ or []).model_dump_json(),
+        )
+        code = uvloop.run(_serve(actor))
+    except ConfigError as error:
+        refuse(error)
+    sys.exit(code)
+
+
+def _actor(
+    *,
+    symbols: str,
+    market: str,
+    replay: list[Path],
+    port: int,
+    seed: int,
+    key_dir: Path,
+    settings_json: str,
+) -> SimVenueActor:
+    markets = _markets(market)
+    universe = read_universe()
+    rows: tuple[UniverseRow, ...] = universe.symbols
+    if not replay:
+        rows = universe.choose(parse_symbols(symbols), markets[0])
+        print(f"seed {seed}")
+    return SimVenueActor(
+        "sim:binance",
+        settings_json,
+        key_dir=str(key_dir),
+        markets=markets,
+        universe=rows,
+        quote=universe.quote,
+        seed=seed,
+        ports={name: port + at if port else 0 for at, name in enumerate(markets)},
+        replay=[str(path) for path in replay],
+    )
+
+
+def _markets(text: str) -> tuple[Market, ...]:
+    known: tuple[Market, ...] = get_args(Market)
+    if text == "both":
+        return known
+    chosen = tuple(name for name in known if name == text)
+    if not chosen:
+        raise ConfigError(f"--market {text}: choose perp, spot or both")
+    return chosen
+
+
+async def _serve(actor: SimVenueActor) -> ExitCode:
+    """Print the endpoints, then serve until a signal or a broken venue."""
+    endpoints = await actor.start()
+    for endpoint in endpoints.values():
+        _print_endpoint(endpoint)
+    print("Ctrl-C ends it", flush=True)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(name, stop.set)
+    running = asyncio.ensure_future(actor.run())
+    report = asyncio.ensure_future(_report(actor))
+    stopping = asyncio.ensure_future(stop.wait())
+    await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    report.cancel()
+    stopping.cancel()
+    await actor.stop()
+    await running  # raises what broke a venue
+    return ExitCode.FINE
+
+
+def _print_endpoint(endpoint: VenueEndpoint) -> None:
+    shown = ", ".join(endpoint.symbols[:5]) + (", …" if len(endpoint.symbols) > 5 else "")
+    print(f"{endpoint.venue}: {len(endpoint.symbols)} symbols ({shown})")
+    print(f"  REST     {endpoint.rest_url}")
+    print(
+        f"  streams  {endpoint.stream_url}" + (f"  (recorded: {', '.join(endpoint.streams)})" * bool(endpoint.streams))
+    )
+    print(f"  orders   {endpoint.order_url}")
+    print(f"  key file {endpoint.key_file}")
+
+
+async def _report(actor: SimVenueActor) -> None:
+    """One line per venue now and then, so that a terminal shows whether somebody listens."""
+    sent: dict[str, int] = {}
+    while True:
+        await asyncio.sleep(REPORT_INTERVAL_S)
+        status: dict[str, Any] = await actor.status()
+        for venue, counts in status["venues"].items():
+            frames = counts["frames_sent_count"]
+            per_s = (frames - sent.get(venue, 0)) / REPORT_INTERVAL_S
+            sent[venue] = frames
+            print(f"{venue}: {counts['connections_count']} connections, {per_s:.0f} frames/s sent", flush=True)
+        if status["replay"]:
+            replay = status["replay"]
+            print(f"replay: {replay['state']}, {replay['at_s']:.0f} of {replay['length_s']:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(ExitCode.INTERRUPTED)
