@@ -193,8 +193,8 @@ class RiskEngine:
         """Figures for `summary.json`, the table and metrics; plain JSON values."""
         return summary(self.core, self.accounts)
 
-    def why(self, symbol: str) -> list[dict[str, Any]]:
-        """What holds `symbol` back, one entry a venue account."""
+    def why(self, symbol: str) -> dict[str, dict[str, Any]]:
+        """What holds `symbol` back, by venue."""
         return why(self.core, symbol)
 
     def verify(self) -> None:

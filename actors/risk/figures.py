@@ -31,6 +31,8 @@ def summary(core: RiskCore, accounts: Accounts) -> dict[str, Any]:
     fleet = core.states.scopes[FLEET]
     gross_max = figures.get("gross_usd_max", 0.0)
     return {
+        "state": fleet.state.name,
+        "reason": fleet.reason,
         "risk": {
             "state": fleet.state.name,
             "reason": fleet.reason,
@@ -51,6 +53,7 @@ def summary(core: RiskCore, accounts: Accounts) -> dict[str, Any]:
             "leases_expired_count": int(figures.get("leases_expired_count", 0)),
         },
         "pnl": {name: float(value) for name, value in pnl.items()},
+        "pnl_exact": {name: str(value) for name, value in pnl.items()},
         "fills_count": int(figures.get("fills_count", 0)),
         "symbols_filled_count": sum(1 for row in symbols if row["fills_count"]),
         "reconcile": {
@@ -112,31 +115,27 @@ def _symbol(core: RiskCore, seat: Seat, parts: PnlParts) -> dict[str, Any]:
     return row
 
 
-def why(core: RiskCore, symbol: str) -> list[dict[str, Any]]:
-    """One entry a venue account of `symbol`."""
-    entries = []
+def why(core: RiskCore, symbol: str) -> dict[str, dict[str, Any]]:
+    """venue -> what holds `symbol` back there."""
+    entries: dict[str, dict[str, Any]] = {}
     for seat in core.seats.values():
         if seat.lease.symbol != symbol:
             continue
         lease = seat.lease
         state, reason = core.states.effective(*seat.key)
         scopes = (FLEET, venue_scope(lease.venue), seat.scope)
-        entries.append(
-            {
-                "venue": lease.venue,
-                "symbol": symbol,
-                "state": state.name,
-                "reason": reason,
-                "causes": {name: core.states.scopes[name].causes for name in scopes if name in core.states.scopes},
-                "holder": lease.holder,
-                "long_lots": lease.long_lots,
-                "short_lots": lease.short_lots,
-                "want_long_lots": lease.want_long,
-                "want_short_lots": lease.want_short,
-                "waits_for": _waits_for(core, seat),
-                "fence_pending": lease.fence is not None,
-            }
-        )
+        entries[lease.venue] = {
+            "state": state.name,
+            "reason": reason,
+            "causes": {name: core.states.scopes[name].causes for name in scopes if name in core.states.scopes},
+            "holder": lease.holder,
+            "long_lots": lease.long_lots,
+            "short_lots": lease.short_lots,
+            "want_long_lots": lease.want_long,
+            "want_short_lots": lease.want_short,
+            "waits_for": _waits_for(core, seat),
+            "fence_pending": lease.fence is not None,
+        }
     return entries
 
 
