@@ -20,7 +20,7 @@ from actors.vocab.message import Message
 # tcp only: a node that loses power closes nothing, so libzmq itself asks every second and hangs up after three.
 TCP_HEARTBEAT_MS = 1_000
 TCP_HEARTBEAT_TIMEOUT_MS = 3_000
-# tcp only: after the answer "try later" libzmq leaves the connection hanging until this ends it; then it is dialled
+# tcp only: how long a client with a key that no directory names yet may wait at the door before it has to dial
 # again. A handshake itself takes 2 ms, longer only while the other loop is busy.
 TCP_HANDSHAKE_MS = 1_000
 

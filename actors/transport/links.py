@@ -132,8 +132,9 @@ class Links:
     def learn(self, members: Iterable[Member]) -> None:
         """Take over the directory: only these keys (and our own) may connect by tcp from now on."""
         members = list(members)
-        if self._door is not None:
-            self._door.allow(member.public_key for member in members)
+        if self._door is not None and self._door_wire is not None:
+            for reply in self._door.allow(member.public_key for member in members):
+                self._door_wire.send(reply)
         self._hub.key_of_address = {
             address: member.public_key
             for member in members
@@ -147,7 +148,7 @@ class Links:
 
     @property
     def keys_refused_count(self) -> int:
-        """Handshakes refused because the key is not in the directory."""
+        """Handshakes begun with a key that was not in the directory then."""
         return self._door.refused_count if self._door is not None else 0
 
     def close(self) -> None:
