@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
 
 from actors.gateway.ordertable import TrackedOrder
 from actors.vocab.errors import check
@@ -200,7 +200,7 @@ class Ledger:
         self, account: SymbolAccount, instrument: Instrument, amount: Decimal, reason: str, event_ns: int
     ) -> list[Entry]:
         total = account.dust + amount
-        whole = int(total // instrument.lot)
+        whole = int((total / instrument.lot).to_integral_value(ROUND_FLOOR))  # `//` would round towards zero
         account.dust = total - whole * instrument.lot
         if not whole:
             return []

@@ -759,7 +759,9 @@ class GatewayEngine:
         if isinstance(intent.body, LeasedOrder):
             return True
         order = self.core.table.of_ref(intent.slot[0], intent.body.ref)
-        return order is None or (order.successor is None and (not order.is_open or order.state in LiveStates))
+        if order is None or not order.is_open:
+            return True
+        return order.successor is None and order.state in LiveStates
 
     def _write(self, intent: Intent[Leased]) -> None:
         """Check everything once more, here and now, and write."""
