@@ -194,7 +194,8 @@ class QuoteEngine:
         self._fair_ticks = 0.0
         self._decided_top: tuple[Level, Level] | None = None
         self._dirty = True  # something besides the book has changed since the last decision
-        self._own_version = -1
+        self._own_version = -1  # of `own`, when two-sidedness was last looked at
+        self._lots_version = -1  # of `own`, when the two below were made
         self._own_bids: dict[int, int] = {}
         self._own_asks: dict[int, int] = {}
         # slot -> (not before, consecutive rejects)
@@ -506,6 +507,8 @@ class QuoteEngine:
             commands.append(self._hello(now_ns))
         if self._reconciled and now_ns - self._requested_ns >= self._renew_ns:
             commands += self._renew(now_ns)
+        else:
+            commands += self._renew_if_wished(now_ns)
         if self._opinion_ns and now_ns - self._signals_ns >= self._opinion_ns:
             commands += self._signals(now_ns)
         commands += self._again(now_ns, Cause.TIMER)
@@ -608,8 +611,8 @@ class QuoteEngine:
         book = self._book
         if not self._own_in_book:
             return book.bids[0], book.asks[0]
-        if self.own.version != self._own_version:
-            self._own_version = self.own.version
+        if self.own.version != self._lots_version:
+            self._lots_version = self.own.version
             self._own_bids = self.own.lots_by_price(_BUY)
             self._own_asks = self.own.lots_by_price(_SELL)
         bid = best_of_others(book.bids, self._own_bids) if self._own_bids else book.bids[0]
@@ -682,6 +685,7 @@ class QuoteEngine:
                 tolerance_share=settings.refresh_tolerance_share,
                 spread_bps=spread_bps,
             ),
+            severe_ticks=fair * settings.refresh_tolerance_bps * BPS,
             usd_per_tick_lot=self._usd_per_tick_lot,
             refresh_interval_ns=self._refresh_ns,
             scarcity=self.budget.scarcity,
@@ -911,10 +915,8 @@ class QuoteEngine:
         return CancelOrder(self.venue, self.symbol, self.holder, order.ref, cause, recv_ns)
 
     def _note_own(self, now_ns: int) -> None:
-        """Orders changed: what the book may contain of us, and whether both sides are live."""
+        """Orders changed: are both sides live?"""
         self._own_version = self.own.version
-        self._own_bids = self.own.lots_by_price(_BUY)
-        self._own_asks = self.own.lots_by_price(_SELL)
         self._dirty = True
         self.uptime.set(live=self.own.side_live(_BUY) and self.own.side_live(_SELL), now_ns=now_ns)
 

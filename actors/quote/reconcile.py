@@ -3,7 +3,7 @@
 A quote near enough to its wish is left alone: a change costs one order of the budget and the place in the queue.
 A replace is preferred to cancel and place (one order, no moment without a quote). What a move is worth, in USD:
 
-    place      the spread the missing side would earn:       notional * spread / 2
+    place      what the missing side would earn:             notional * spread / 2
     too tight  what an informed taker would gain from us:    notional * gap, doubled
     too wide   what we miss by standing back:                notional * gap, halved
 
@@ -58,6 +58,7 @@ class Terms(NamedTuple):
     fair_ticks: float
     spread_ticks: float
     tolerance_ticks: float
+    severe_ticks: float  # a quote this far beyond the fair price gives money away
     usd_per_tick_lot: float
     refresh_interval_ns: int
     scarcity: float  # `OrderBudget.scarcity`
@@ -89,7 +90,7 @@ def moves(
                 found.append(Move(Kind.CANCEL, side, slot, order, order.price_ticks, 0, 0.0, 0.0))
         elif order is None:
             price, lots = wishes[level]
-            worth = price * lots * terms.usd_per_tick_lot * terms.spread_ticks / terms.fair_ticks / 2
+            worth = lots * terms.usd_per_tick_lot * terms.spread_ticks / 2
             found.append(Move(Kind.PLACE, side, slot, None, price, lots, worth, HOLD_BACK_PLACE))
         elif order.pending is Pending.NONE:
             move = _change(side, wishes[level], order, room_lots, terms)
@@ -110,7 +111,7 @@ def _change(side: Side, wish: Wish, order: OwnOrder, room_lots: int, terms: Term
     far = abs(gap) > tolerance * patience
     if not (oversize or far or rest < lots * UNDERSIZE):
         return None
-    severe = (order.price_ticks - terms.fair_ticks) * side > tolerance
+    severe = (order.price_ticks - terms.fair_ticks) * side > terms.severe_ticks
     waited_ns = terms.now_ns - order.changed_ns
     if waited_ns < terms.refresh_interval_ns and not (oversize or severe or gap > tolerance * IMPATIENT_TOLERANCES):
         return None
