@@ -82,7 +82,7 @@ def parse_duration(text: str | None) -> float | None:
     """`90`, `90s`, `15m`, `2h` -> seconds."""
     if text is None:
         return None
-    scale = {"s": 1, "m": 60, "h": 3600}.get(text[-1:], None)
+    scale = {"s": 1, "m": 60, "h": 3600}.get(text[-1:])
     number = text[:-1] if scale else text
     try:
         seconds = float(number) * (scale or 1)

@@ -1,6 +1,6 @@
 """One run from start to report: bring the fleet up in order, watch it, take it down without leaving an order.
 
-Order of start: Ray, venues (sim), registry, risk, gateways, feeds, quote actors in waves. Order of stop: quotes
+Order of start: Ray, venues (sim), registry, risk, gateways, feeds, models, quote actors in waves. Order of stop: quotes
 cancel and release, gateways cancel what is left and wait for the venue's word, then figures, then processes.
 """
 
@@ -10,31 +10,38 @@ import asyncio
 import contextlib
 import json
 import logging
-import os
 import shutil
 import signal
-import sys
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
+
+from actors.console.report import render_report
 from actors.console.screen import Screen
-from actors.console.summary import build_summary, zero_lines
-from actors.vocab.control import RunDescription, VenueAccount
+from actors.console.summary import build_summary, failures
+from actors.transport.meters import Histogram
+from actors.vocab.control import RunDescription
 from actors.vocab.errors import ConfigError
 from pipelines.exits import ExitCode, refuse
+from pipelines.figures import Figures
 from pipelines.plan import RunPlan, make_runtime_dir
-from pipelines.topology import Fleet, describe, start_ray
+from pipelines.simulation import start_simulation
+from pipelines.topology import Fleet, describe, ray_pss_mb, start_ray
 
 log = logging.getLogger("supervisor")
 
 POLL_INTERVAL_S = 1.0
+# Every status of fifty quote actors is a Ray call; twice the poll's interval halves what watching costs.
+QUOTES_POLL_EVERY = 2
 HEARTBEAT_INTERVAL_S = 1.0
+ECHO_INTERVAL_S = 0.1
 CALL_TIMEOUT_S = 5.0
 # A quote wave: Ray starts about as many workers at once as there are cores; more would only wait in its queue.
 WAVE_SIZE = 10
-STOP_TIMEOUT_S = 10.0
+STOP_TIMEOUT_S = 15.0
 
 
 def supervise(plan: RunPlan, *, as_json: bool) -> int:
@@ -48,7 +55,9 @@ def supervise(plan: RunPlan, *, as_json: bool) -> int:
             screen.stage("ray", "starting Ray")
             dashboard = start_ray(address=plan.address, namespace=plan.namespace)
             screen.done("ray", f"Ray is up, dashboard {dashboard or 'off'}")
-            supervisor = Supervisor(plan, screen=screen, stop=stop, runtime_dir=runtime_dir, began_s=began_s)
+            supervisor = Supervisor(
+                plan, screen=screen, stop=stop, runtime_dir=runtime_dir, began_s=began_s, dashboard=dashboard
+            )
             code = asyncio.run(supervisor.run())
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
@@ -57,9 +66,10 @@ def supervise(plan: RunPlan, *, as_json: bool) -> int:
     finally:
         _end_ray()
         shutil.rmtree(runtime_dir, ignore_errors=True)
-    if as_json:
-        print((plan.run_dir / "summary.json").read_text())
-    else:
+    summary = plan.run_dir / "summary.json"
+    if as_json and summary.exists():
+        print(summary.read_text())
+    elif not as_json:
         print(f"run folder: {plan.run_dir}")
     return code
 
@@ -95,77 +105,97 @@ class StopSignals:
 
     @property
     def exit_code(self) -> int:
+        if self.first is None:
+            return ExitCode.FINE
         return ExitCode.TERMINATED if self.first == signal.SIGTERM else ExitCode.INTERRUPTED
 
 
 class Supervisor:
-    """Owns the handles; asks every actor how it is and shows it. Survives nothing: its silence makes gateways cancel."""
+    """Owns the handles; asks every actor how it is and shows it. When it goes silent the gateways cancel everything."""
 
-    def __init__(self, plan: RunPlan, *, screen: Screen, stop: StopSignals, runtime_dir: Path, began_s: float) -> None:
+    def __init__(
+        self,
+        plan: RunPlan,
+        *,
+        screen: Screen,
+        stop: StopSignals,
+        runtime_dir: Path,
+        began_s: float,
+        dashboard: str,
+    ) -> None:
         self._plan = plan
         self._screen = screen
         self._stop = stop
         self._runtime_dir = runtime_dir
         self._began_s = began_s
         self._fleet = Fleet(namespace=plan.namespace, detached=plan.detach)
-        self._statuses: dict[str, dict[str, Any]] = {}  # role -> newest status
-        self._deaths: dict[str, int] = {}  # role -> times it did not answer
-        self._startup: dict[str, float] = {"ray_ready_s": time.monotonic() - began_s}
-        self._samples: list[dict[str, Any]] = []
-        self._all_quoting_s: float | None = None
-        self._alive_orders: list[str] = []
+        self._figures = Figures(plan, dashboard=dashboard)
+        self._startup: dict[str, float] = {"ray_ready_s": self._since_start()}
+        self._ray_call = Histogram()
+        self._polls = 0
+        self._quoting_since_s: float | None = None  # when all symbols quoted for the first time
+        self._cpu_samples: list[float] = []
+        psutil.cpu_percent()  # the first reading only sets the mark
 
     # --- life ------------------------------------------------------------------------------------------------
 
     async def run(self) -> int:
+        """Up, watch, down. Whatever happens in between, `down` runs and its cancels are not skipped."""
         self._stop.install()
         assert self._stop.event is not None
-        heartbeat = poll = None
+        stopped = asyncio.create_task(self._stop.event.wait())
+        watchers: list[asyncio.Task[None]] = []
+        up = asyncio.create_task(self._up())
         try:
-            up = asyncio.create_task(self._up())
-            stopped = asyncio.create_task(self._stop.event.wait())
+            watchers = [
+                asyncio.create_task(self._forever(self._heartbeat, HEARTBEAT_INTERVAL_S)),
+                asyncio.create_task(self._forever(self._poll, POLL_INTERVAL_S)),
+                asyncio.create_task(self._forever(self._echo, ECHO_INTERVAL_S)),
+            ]
             await asyncio.wait({up, stopped}, return_when=asyncio.FIRST_COMPLETED)
             if up.done():
                 up.result()
-            heartbeat = asyncio.create_task(self._forever(self._heartbeat, HEARTBEAT_INTERVAL_S))
-            poll = asyncio.create_task(self._forever(self._poll, POLL_INTERVAL_S))
-            if not up.done():
-                up.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await up
-            else:
                 await self._until_quoting(stopped)
                 await self._for_duration(stopped)
         finally:
-            code = await self._down([task for task in (heartbeat, poll) if task])
+            up.cancel()
+            stopped.cancel()
+            code = await self._down(watchers)
         return code
 
     async def _up(self) -> None:
         plan, fleet, screen = self._plan, self._fleet, self._screen
         screen.stage("actors", "starting actors")
-        accounts, relay_url, relay_key_file = await self._start_sim()
+        venues = await start_simulation(plan, fleet, self._runtime_dir)
         run = RunDescription(
             run_id=plan.run_id,
-            mode=plan.mode,
+            mode="replay" if plan.replay else plan.mode,
             namespace=plan.namespace,
             settings_json=plan.settings.model_dump_json(),
-            accounts=accounts,
+            accounts=venues.accounts,
             symbols=plan.symbols,
             quote_groups=plan.quote_groups(),
             runtime_dir=str(self._runtime_dir),
             run_dir=str(plan.run_dir),
             journal_url=f"sqlite:///{plan.journal_path}",
-            relay_url=relay_url,
-            relay_key_file=relay_key_file,
+            relay_url=venues.relay_url,
+            relay_key_file=venues.relay_key_file,
             seed=plan.seed,
             lock_step=plan.speed == "max",
         )
+        await self._start_actors(run)
+        await fleet.handles["sim:binance"].release.remote()
+        self._startup["actors_s"] = self._since_start()
+
+    async def _start_actors(self, run: RunDescription) -> None:
         from actors.feed.actor import FeedActor
         from actors.gateway.actor import GatewayActor
+        from actors.llm.actor import LlmActor
         from actors.quote.actor import QuoteActor
         from actors.registry.actor import RegistryActor
         from actors.risk.actor import RiskActor
 
+        plan, fleet, screen = self._plan, self._fleet, self._screen
         registry = fleet.start("registry", RegistryActor, describe(run), precious=True)
         await self._alive("registry")
         fleet.start("risk", RiskActor, registry, precious=True)
@@ -176,81 +206,136 @@ class Supervisor:
             for shard in range(shards):
                 fleet.start(f"feed:{venue}:{shard}", FeedActor, registry, venue, shard, shards)
         groups = run.quote_groups
-        screen.total("actors", len(groups))
+        screen.stage("actors", "starting quote actors", total=len(groups))
         for at in range(0, len(groups), WAVE_SIZE):
             wave = groups[at : at + WAVE_SIZE]
             for group in wave:
                 fleet.start(group.name, QuoteActor, registry, group.symbols, slot=True)
             await asyncio.gather(*(self._alive(group.name) for group in wave))
             screen.advance("actors", len(wave))
-        self._startup["actors_s"] = self._since_start()
-
-    async def _start_sim(self) -> tuple[tuple[VenueAccount, ...], str, str]:
-        raise NotImplementedError
+        if plan.use_llm:
+            # Last: nobody waits for an opinion.
+            count = plan.settings.llm.pool_size
+            for index in range(count):
+                fleet.start(f"llm:{index}", LlmActor, registry, index, count)
 
     async def _alive(self, role: str) -> None:
         """Wait until the actor answers; the slow part is its process."""
         await self._fleet.handles[role].pid.remote()
 
     async def _until_quoting(self, stopped: asyncio.Task[Any]) -> None:
-        screen = self._screen
-        screen.stage("books", "books in sync", total=len(self._plan.symbols))
-        screen.stage("quoting", "symbols quoting", total=len(self._plan.symbols))
+        screen, figures, wanted = self._screen, self._figures, len(self._plan.symbols)
+        screen.stage("books", "books in sync", total=wanted)
+        screen.stage("quoting", "symbols quoting", total=wanted)
         while not stopped.done():
-            quoting = self._quoting_count()
-            screen.reached("books", sum(status.get("in_sync", 0) for status in self._role("feed:")))
+            quoting = figures.quoting_count()
+            screen.reached("books", figures.in_sync_count())
             screen.reached("quoting", quoting)
-            if quoting and "first_quote_s" not in self._startup:
-                self._startup["first_quote_s"] = self._since_start()
-            if quoting == len(self._plan.symbols):
+            if quoting == wanted:
                 self._startup["all_quoting_s"] = self._since_start()
-                screen.live()
+                figures.uptime.start()
+                self._quoting_since_s = time.monotonic()
                 return
             await asyncio.wait({stopped}, timeout=0.25)
 
     async def _for_duration(self, stopped: asyncio.Task[Any]) -> None:
-        self._all_quoting_s = time.monotonic()
         await asyncio.wait({stopped}, timeout=self._plan.duration_s)
 
-    async def _down(self, tasks: list[asyncio.Task[None]]) -> int:
-        raise NotImplementedError
+    async def _down(self, watchers: list[asyncio.Task[None]]) -> int:
+        """Cancel first, count afterwards."""
+        duration_s = time.monotonic() - self._quoting_since_s if self._quoting_since_s else 0.0
+        self._screen.note("stopping: cancelling all orders")
+        await self._poll(everybody=True)
+        await self._ask(self._roles("quote:"), "stop", timeout_s=STOP_TIMEOUT_S)
+        alive = await self._ask(self._roles("gateway:"), "stop", timeout_s=STOP_TIMEOUT_S)
+        unanswered = [f"{role}: did not answer" for role in self._roles("gateway:") if role not in alive]
+        orders_alive = tuple(str(order) for orders in alive.values() for order in orders or ()) + tuple(unanswered)
+        for watcher in watchers:
+            watcher.cancel()
+        await asyncio.gather(*watchers, return_exceptions=True)
+        last = await self._ask([*self._roles("risk"), *self._roles("sim:"), *self._roles("llm:")], "status")
+        self._figures.take(last)
+        code = self._stop.exit_code
+        if not self._stop.again:
+            code = self._write_report(duration_s, orders_alive) or code
+        elif orders_alive:
+            self._screen.note(f"orders possibly alive: {', '.join(orders_alive)}")
+            code = ExitCode.FAILED
+        await self._ask(self._roles("risk"), "stop", timeout_s=STOP_TIMEOUT_S)
+        return code
+
+    def _write_report(self, duration_s: float, orders_alive: tuple[str, ...]) -> int:
+        """Write summary and report; return FAILED or FULL_STOP where the run deserves it, else 0."""
+        samples = self._cpu_samples or [0.0]
+        facts = self._figures.facts(
+            duration_s=duration_s,
+            startup=self._startup,
+            ray_call=self._ray_call,
+            cpu_share=sum(samples) / len(samples),
+            ray_pss_mb=ray_pss_mb(),
+            equity_change_usd=None,
+            orders_alive=orders_alive,
+        )
+        summary = build_summary(facts)
+        failed = failures(summary)
+        (self._plan.run_dir / "summary.json").write_text(json.dumps(summary, indent=1))
+        page = render_report(summary, self._figures.samples, self._figures.symbol_rows(), failed)
+        (self._plan.run_dir / "report.html").write_text(page)
+        for line in failed:
+            self._screen.note(f"must be zero: {line}")
+        if failed:
+            return ExitCode.FAILED
+        return ExitCode.FULL_STOP if summary["risk"].get("state") == "FULL_STOP" else ExitCode.FINE
 
     # --- watching --------------------------------------------------------------------------------------------
 
     async def _forever(self, step: Callable[[], Awaitable[None]], interval_s: float) -> None:
         while True:
-            began = time.monotonic()
+            began_s = time.monotonic()
             await step()
-            await asyncio.sleep(max(0.0, interval_s - (time.monotonic() - began)))
+            await asyncio.sleep(max(0.0, interval_s - (time.monotonic() - began_s)))
 
     async def _heartbeat(self) -> None:
-        await self._ask({role: "heartbeat" for role in self._fleet.with_prefix("gateway:")})
+        await self._ask(self._roles("gateway:"), "heartbeat")
 
-    async def _poll(self) -> None:
-        self._statuses.update(await self._ask({role: "status" for role in self._fleet.handles}))
+    async def _echo(self) -> None:
+        """A bare Ray call under the run's own load, to compare our links with."""
+        if "registry" not in self._fleet.handles:
+            return
+        began_ns = time.monotonic_ns()
+        if await self._ask(["registry"], "pid"):
+            self._ray_call.record((time.monotonic_ns() - began_ns) / 1000)
 
-    async def _ask(self, calls: dict[str, str], *args: Any, timeout_s: float = CALL_TIMEOUT_S) -> dict[str, Any]:
-        """Call one method per role at once; who does not answer in time is left out and counted."""
+    async def _poll(self, *, everybody: bool = False) -> None:
+        everybody = everybody or self._polls % QUOTES_POLL_EVERY == 0 or self._quoting_since_s is None
+        self._polls += 1
+        roles = [role for role in self._fleet.handles if everybody or not role.startswith("quote:")]
+        self._figures.take(await self._ask([role for role in roles if role != "registry"], "status"))
+        if self._figures.quoting_count() and "first_quote_s" not in self._startup:
+            self._startup["first_quote_s"] = self._since_start()
+        if self._quoting_since_s is not None:
+            cpu_share = psutil.cpu_percent() / 100
+            self._cpu_samples.append(cpu_share)
+            elapsed_s = time.monotonic() - self._quoting_since_s
+            self._figures.sample(elapsed_s)
+            self._screen.show(self._figures.fleet_line(elapsed_s, cpu_share), self._figures.rows())
 
-        async def one(role: str, method: str) -> tuple[str, Any]:
+    async def _ask(self, roles: list[str], method: str, *, timeout_s: float = CALL_TIMEOUT_S) -> dict[str, Any]:
+        """Call one method of many actors at once; who does not answer in time is left out."""
+
+        async def one(role: str) -> tuple[str, Any, bool]:
             try:
-                call = getattr(self._fleet.handles[role], method).remote(*args)
-                return role, await asyncio.wait_for(call, timeout_s)
-            except Exception as error:  # dead, restarting or slow: all mean "no news"
-                self._deaths[role] = self._deaths.get(role, 0) + 1
+                call = getattr(self._fleet.handles[role], method).remote()
+                return role, await asyncio.wait_for(call, timeout_s), True
+            except Exception as error:  # dead, restarting or slow: all mean "no news", and Ray has no common base
                 log.warning("%s did not answer %s: %s", role, method, type(error).__name__)
-                return role, None
+                return role, None, False
 
-        answers = await asyncio.gather(*(one(role, method) for role, method in calls.items()))
-        return {role: answer for role, answer in answers if answer is not None}
+        answers = await asyncio.gather(*(one(role) for role in roles))
+        return {role: answer for role, answer, good in answers if good}
 
-    def _role(self, prefix: str) -> list[dict[str, Any]]:
-        return [status for role, status in self._statuses.items() if role.startswith(prefix)]
-
-    def _quoting_count(self) -> int:
-        return sum(
-            row.get("two_sided", False) for status in self._role("quote:") for row in status.get("symbols", {}).values()
-        )
+    def _roles(self, prefix: str) -> list[str]:
+        return [role for role in self._fleet.handles if role.startswith(prefix)]
 
     def _since_start(self) -> float:
         return round(time.monotonic() - self._began_s, 3)

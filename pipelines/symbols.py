@@ -7,11 +7,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
-
 from actors.vocab.errors import ConfigError
+from pipelines.universe import read_universe
 
-UNIVERSES = Path(__file__).parent.parent / "conf" / "universe"
 VENUES = ("binance",)
 MARKETS = ("perp", "spot")
 _SYMBOL = re.compile(r"^[A-Z0-9]{3,30}$")
@@ -36,10 +34,9 @@ def parse_symbols(text: str) -> tuple[str, ...]:
     return _checked(text.split(","), where=f"--symbols {text}")
 
 
-def universe_symbols(name: str = "top50") -> tuple[str, ...]:
-    """Symbols of a shipped universe, most traded first."""
-    rows = yaml.safe_load((UNIVERSES / f"{name}.yaml").read_text())["symbols"]
-    return tuple(row["symbol"] for row in rows)
+def universe_symbols() -> tuple[str, ...]:
+    """Symbols of the shipped universe, most traded first, by their perpetual's name."""
+    return read_universe().names("perp")
 
 
 def refuse_unlisted(symbols: Sequence[str], listed: Sequence[str], *, where: str) -> None:

@@ -110,7 +110,7 @@ class Fleet:
             options["resources"] = {QUOTE_SLOT if slot else HEAD_SLOT: 1}
         if precious and self._lifetime:
             options["lifetime"] = self._lifetime
-        handle = ray.remote(hosted(kind)).options(**options).remote(role, *args, **kwargs)
+        handle: ActorHandle[Any] = ray.remote(hosted(kind)).options(**options).remote(role, *args, **kwargs)
         self.handles[role] = handle
         return handle
 
@@ -128,3 +128,20 @@ class Fleet:
 def describe(run: RunDescription) -> bytes:
     """A run as the registry's constructor argument; secrets are never part of it."""
     return encode(run)
+
+
+def ray_pss_mb() -> float:
+    """Memory of Ray's own processes on this node (raylet, control store, dashboard), in proportional MB."""
+    import psutil
+
+    total_kb = 0
+    for process in psutil.process_iter(["cmdline"]):
+        words = " ".join(process.info["cmdline"] or [])
+        if "/ray/" not in words or "ray::" in words or "default_worker.py" in words:
+            continue
+        try:
+            with open(f"/proc/{process.pid}/smaps_rollup") as file:
+                total_kb += sum(int(line.split()[1]) for line in file if line.startswith("Pss:"))
+        except OSError:
+            continue  # it ended, or is not ours to look at
+    return total_kb / 1024

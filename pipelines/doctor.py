@@ -1,0 +1,173 @@
+"""Is this machine ready? `python -m pipelines.doctor [--mode sim|live]`: each check with its remedy."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import shutil
+import socket
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from actors.vocab.errors import ConfigError
+from pipelines.exits import ExitCode, refuse
+from pipelines.settings import load_settings
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+OPEN_FILES_MIN = 4096
+SHM_MB_MIN = 200
+DISK_MB_MIN = 1000
+SKEW_MS_MAX = 500
+# Where a venue can cancel for us when we are gone, and how long that takes; from the venues' manuals.
+VENUE_TIMERS = {
+    "binance_perp": "a countdown per symbol: cancels gateway.countdown_ms after we last re-armed it",
+    "binance_spot": "none: nothing cancels spot orders when every process of ours is gone",
+}
+LIVE_ENDPOINTS = {
+    "binance_perp": ("https://fapi.binance.com", "/fapi/v1/time"),
+    "binance_spot": ("https://api.binance.com", "/api/v3/time"),
+}
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One check's outcome; `remedy` is empty when all is well."""
+
+    name: str
+    good: bool
+    text: str
+    remedy: str = ""
+
+
+def check_python() -> Finding:
+    version = ".".join(str(part) for part in sys.version_info[:3])
+    good = sys.version_info >= (3, 11)
+    return Finding("Python", good, version, "" if good else "install Python 3.11 or newer")
+
+
+def check_ray() -> Finding:
+    try:
+        import ray
+    except ImportError as error:
+        return Finding("Ray", False, str(error), "run make setup")
+    mode = os.environ.get("RAY_AUTH_MODE", "unset")
+    return Finding("Ray", True, f"{ray.__version__}, RAY_AUTH_MODE {mode} (cluster files set token)")
+
+
+def check_open_files() -> Finding:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    good = soft >= OPEN_FILES_MIN or hard >= OPEN_FILES_MIN
+    return Finding("open files", good, f"{soft} (hard {hard})", "" if good else f"run ulimit -n {OPEN_FILES_MIN}")
+
+
+def check_shared_memory() -> Finding:
+    path = Path("/dev/shm")
+    if not path.is_dir():
+        return Finding("shared memory", True, "no /dev/shm here; Ray uses /tmp")
+    free_mb = shutil.disk_usage(path).free // 2**20
+    good = free_mb >= SHM_MB_MIN
+    return Finding("shared memory", good, f"{free_mb} MB free", "" if good else "enlarge /dev/shm to 200 MB or more")
+
+
+def check_disk() -> Finding:
+    free_mb = shutil.disk_usage(".").free // 2**20
+    good = free_mb >= DISK_MB_MIN
+    return Finding("disk", good, f"{free_mb} MB free here", "" if good else "free 1 GB, or use --run-dir elsewhere")
+
+
+def check_loopback() -> Finding:
+    try:
+        with socket.socket() as one:
+            one.bind(("127.0.0.1", 0))
+            port = one.getsockname()[1]
+    except OSError as error:
+        return Finding("loopback ports", False, str(error), "allow this user to listen on 127.0.0.1")
+    return Finding("loopback ports", True, f"can listen, for example on {port}")
+
+
+def check_relay_key() -> Finding:
+    from actors.llm.actor import read_key
+
+    settings = load_settings().llm
+    try:
+        read_key(key_file=settings.key_file, key_env=settings.key_env)
+    except ConfigError as error:
+        return Finding("relay key", False, "not usable", f"{error}; sim needs none")
+    return Finding("relay key", True, "present")
+
+
+async def check_venue_clock(venue: str) -> Finding:
+    """Reach the venue's time endpoint and compare clocks; half the round trip is the uncertainty."""
+    import aiohttp
+
+    base, path = LIVE_ENDPOINTS[venue]
+    began_ns = time.time_ns()
+    try:
+        async with asyncio.timeout(5), aiohttp.ClientSession() as session, session.get(base + path) as answer:
+            server_ms = int((await answer.json())["serverTime"])
+    except (TimeoutError, OSError, aiohttp.ClientError, ValueError, KeyError) as error:
+        return Finding(f"{venue} endpoint", False, f"{type(error).__name__}", f"check the network's way to {base}")
+    ended_ns = time.time_ns()
+    skew_ms = server_ms - (began_ns + ended_ns) / 2e6
+    good = abs(skew_ms) <= SKEW_MS_MAX
+    text = f"reached in {(ended_ns - began_ns) / 1e6:.0f} ms, clock skew {skew_ms:+.0f} ms"
+    return Finding(f"{venue} endpoint", good, text, "" if good else "run a time service (chrony) on this machine")
+
+
+def check_venue_key(venue: str) -> Finding:
+    prefix = venue.split("_")[0].upper()
+    names = (f"{prefix}_API_KEY", f"{prefix}_SECRET")
+    missing = [name for name in names if not os.environ.get(name)]
+    text = "present" if not missing else f"{' and '.join(missing)} not set"
+    return Finding(f"{venue} key", not missing, text, "set them in this node's environment" if missing else "")
+
+
+def venue_timer(venue: str) -> Finding:
+    return Finding(f"{venue} timer", True, VENUE_TIMERS[venue])
+
+
+LOCAL_CHECKS: tuple[Callable[[], Finding], ...] = (
+    check_python,
+    check_ray,
+    check_open_files,
+    check_shared_memory,
+    check_disk,
+    check_loopback,
+)
+
+
+async def examine(mode: str) -> list[Finding]:
+    """All checks that concern `mode`, in order."""
+    findings = [check() for check in LOCAL_CHECKS]
+    if mode == "live":
+        findings.append(check_relay_key())
+        waits: list[Awaitable[Finding]] = [check_venue_clock(venue) for venue in LIVE_ENDPOINTS]
+        findings += await asyncio.gather(*waits)
+        findings += [check_venue_key(venue) for venue in LIVE_ENDPOINTS]
+    return findings + [venue_timer(venue) for venue in VENUE_TIMERS]
+
+
+@app.command()
+def main(mode: Annotated[str, typer.Option(help="sim | live")] = "sim") -> None:
+    """Check this machine and say what to do about what is wrong."""
+    if mode not in ("sim", "live"):
+        refuse(ConfigError(f"--mode {mode}: choose sim or live"))
+    findings = asyncio.run(examine(mode))
+    table = Table("", "check", "found", "remedy", box=None)
+    for one in findings:
+        table.add_row("[green]ok[/]" if one.good else "[red]no[/]", one.name, one.text, one.remedy)
+    Console().print(table)
+    sys.exit(ExitCode.FINE if all(one.good for one in findings) else ExitCode.FAILED)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,287 @@
+"""From what the actors say of themselves to what the operator sees: table rows, samples, the summary's facts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any
+
+from actors.console.report import Sample
+from actors.console.summary import RunFacts, merge_counts
+from actors.console.table import FleetLine, SymbolRow
+from actors.transport.meters import Histogram
+from pipelines.plan import RunPlan
+
+Status = Mapping[str, Any]
+PARTS = ("spread_capture", "inventory", "fees", "funding")
+SATURATED_SHARE = 0.8
+
+
+class Uptime:
+    """Two-sided time of each symbol since all quoted, over restarts of its actor."""
+
+    def __init__(self) -> None:
+        self._seen_ns: dict[str, int] = {}  # symbol -> newest two_sided_ns of the current life
+        self._sum_ns: dict[str, int] = {}  # symbol -> two-sided time since `start`
+        self._started = False
+
+    def start(self) -> None:
+        """All symbols quote: from here on the share counts."""
+        self._started = True
+        self._sum_ns = dict.fromkeys(self._seen_ns, 0)
+
+    def add(self, symbol: str, two_sided_ns: int) -> None:
+        """Take the newest reading; a smaller one than before is a new life, counting from zero."""
+        before = self._seen_ns.get(symbol, 0)
+        gained = two_sided_ns - before if two_sided_ns >= before else two_sided_ns
+        self._seen_ns[symbol] = two_sided_ns
+        if self._started:
+            self._sum_ns[symbol] = self._sum_ns.get(symbol, 0) + gained
+
+    def shares(self, duration_s: float) -> dict[str, float]:
+        return {symbol: min(1.0, ns / 1e9 / duration_s) for symbol, ns in self._sum_ns.items()} if duration_s else {}
+
+
+class Figures:
+    """Newest status of every actor, and everything derived from it."""
+
+    def __init__(self, plan: RunPlan, *, dashboard: str) -> None:
+        self._plan = plan
+        self._dashboard = dashboard
+        self.statuses: dict[str, Status] = {}  # role -> newest
+        self.uptime = Uptime()
+        self.samples: list[Sample] = []
+        self.restarts: Counter[str] = Counter()
+        self._incarnations: dict[str, str] = {}
+
+    def take(self, statuses: Mapping[str, Status]) -> None:
+        """Newest statuses; a new incarnation counts as a restart."""
+        for role, status in statuses.items():
+            incarnation = status.get("incarnation", "")
+            if incarnation and self._incarnations.get(role, incarnation) != incarnation:
+                self.restarts[role] += 1
+            if incarnation:
+                self._incarnations[role] = incarnation
+            self.statuses[role] = status
+        for symbol, row in self.quotes().items():
+            self.uptime.add(symbol, int(row["two_sided_ns"]))
+
+    # --- reading ---------------------------------------------------------------------------------------------
+
+    def of(self, prefix: str) -> list[Status]:
+        return [status for role, status in self.statuses.items() if role.startswith(prefix)]
+
+    def quotes(self) -> dict[str, Status]:
+        return {symbol: row for status in self.of("quote:") for symbol, row in status.get("symbols", {}).items()}
+
+    @property
+    def risk(self) -> Status:
+        return self.statuses.get("risk", {})
+
+    def quoting_count(self) -> int:
+        return sum(bool(row["two_sided"]) for row in self.quotes().values())
+
+    def in_sync_count(self) -> int:
+        return sum(int(status.get("books_ok_count", 0)) for status in self.of("feed:"))
+
+    def histogram(self, name: str, prefixes: Iterable[str]) -> Histogram:
+        """All actors' histograms of one kind, merged."""
+        merged = Histogram()
+        for prefix in prefixes:
+            for status in self.of(prefix):
+                encoded = status.get("histograms", {}).get(name)
+                if encoded:
+                    merged.merge(encoded.encode() if isinstance(encoded, str) else encoded)
+        return merged
+
+    def cpu_by_kind(self) -> dict[str, float]:
+        """Shares of one core, summed over the actors of a kind."""
+        shares: dict[str, float] = {}
+        for role, status in self.statuses.items():
+            kind = role.partition(":")[0]
+            shares[kind] = shares.get(kind, 0.0) + float(status.get("cpu_share", 0.0))
+        return {kind: round(share, 4) for kind, share in shares.items()}
+
+    # --- showing ---------------------------------------------------------------------------------------------
+
+    def fleet_line(self, elapsed_s: float, cpu_share: float) -> FleetLine:
+        risk = self.risk.get("risk", {})
+        return FleetLine(
+            elapsed_s=elapsed_s,
+            symbols_count=len(self._plan.symbols),
+            quoting_count=self.quoting_count(),
+            net_usd=float(self.risk.get("pnl", {}).get("net", 0.0)),
+            gross_usd=float(risk.get("gross_usd_now", 0.0)),
+            gross_limit_usd=float(risk.get("gross_limit_usd", 0.0)),
+            state=str(risk.get("state", "starting")),
+            frames_per_s=sum(float(status.get("frames_per_s", 0.0)) for status in self.of("feed:")),
+            orders_open=sum(int(status.get("orders_open_count", 0)) for status in self.of("gateway:")),
+            fills_count=int(self.risk.get("fills_count", 0)),
+            cpu_share=cpu_share,
+            dashboard=self._dashboard,
+        )
+
+    def rows(self) -> list[SymbolRow]:
+        """One row a symbol; those without a status yet say so."""
+        money = {row["symbol"]: row for row in self.risk.get("symbols", [])}
+        quotes = self.quotes()
+        latency = {
+            symbol: float(status.get("frame_to_quote_us", {}).get("p50", 0.0))
+            for status in self.of("quote:")
+            for symbol in status.get("symbols", {})
+        }
+        rows = []
+        for symbol in self._plan.symbols:
+            row = quotes.get(symbol)
+            if row is None:
+                rows.append(SymbolRow(symbol, "", reason="starting"))
+                continue
+            reasons = dict.fromkeys((str(row["bid_reason"]), str(row["ask_reason"])))
+            rows.append(
+                SymbolRow(
+                    symbol=symbol,
+                    venue=str(row["venue"]),
+                    bid=str(row["bid"]),
+                    ask=str(row["ask"]),
+                    spread_bps=float(row["spread_bps"]),
+                    position_usd=float(row["position_usd"]),
+                    pnl_usd=float(money.get(symbol, {}).get("net", 0.0)),
+                    fills_count=int(money.get(symbol, {}).get("fills_count", 0)),
+                    state=str(row["state"]),
+                    reason="; ".join(reasons),
+                    latency_us=latency.get(symbol, 0.0),
+                    two_sided=bool(row["two_sided"]),
+                )
+            )
+        return rows
+
+    def sample(self, at_s: float) -> Sample:
+        pnl, risk = self.risk.get("pnl", {}), self.risk.get("risk", {})
+        spreads = sorted(float(row["spread_bps"]) for row in self.quotes().values() if row["two_sided"])
+        latency = self.histogram("frame_to_order", ["gateway:"])
+        one = Sample(
+            at_s=round(at_s, 1),
+            net_usd=float(pnl.get("net", 0.0)),
+            spread_capture_usd=float(pnl.get("spread_capture", 0.0)),
+            inventory_usd=float(pnl.get("inventory", 0.0)),
+            fees_usd=float(pnl.get("fees", 0.0)),
+            gross_usd=float(risk.get("exposed_usd_now", risk.get("gross_usd_now", 0.0))),
+            net_exposure_usd=sum(float(row["position_usd"]) for row in self.quotes().values()),
+            quoting_count=self.quoting_count(),
+            spread_bps=spreads[len(spreads) // 2] if spreads else 0.0,
+            frame_to_order_p50_us=latency.p50,
+            frame_to_order_p99_us=latency.p99,
+            orders_open=sum(int(status.get("orders_open_count", 0)) for status in self.of("gateway:")),
+        )
+        self.samples.append(one)
+        return one
+
+    # --- at the end ------------------------------------------------------------------------------------------
+
+    def facts(
+        self,
+        *,
+        duration_s: float,
+        startup: Mapping[str, float],
+        ray_call: Histogram,
+        cpu_share: float,
+        ray_pss_mb: float,
+        equity_change_usd: Decimal | None,
+        orders_alive: tuple[str, ...],
+    ) -> RunFacts:
+        """Everything `summary.json` needs. `equity_change_usd` is the venue's own word, where it can be asked."""
+        risk = self.risk
+        pnl = {name: Decimal(str(risk.get("pnl", {}).get(name, 0))) for name in PARTS}
+        net = equity_change_usd if equity_change_usd is not None else Decimal(str(risk.get("pnl", {}).get("net", 0)))
+        gateways, feeds = self.of("gateway:"), self.of("feed:")
+        latency = {
+            "frame_to_quote": self.histogram("frame_to_quote", ["quote:"]),
+            "frame_to_order": self.histogram("frame_to_order", ["gateway:"]),
+            "feed_lag": self.histogram("feed_lag", ["quote:"]),
+            "pacer_wait": self.histogram("pacer_wait", ["gateway:"]),
+            "order_to_ack": self.histogram("order_to_ack", ["gateway:"]),
+            "ray_call": ray_call,
+        }
+        injected = sum(int(row["gaps_injected_count"]) for one in self.of("sim:") for row in one["venues"].values())
+        feed = merge_counts([_numbers(status.get("counters", {})) for status in feeds])
+        feed_part = {
+            "frames": feed.get("frames", 0),
+            "frames_per_s": round(feed.get("frames", 0) / duration_s, 1) if duration_s else 0.0,
+            "gaps_injected": injected,
+            "gaps_unexplained": max(0, feed.get("gaps", 0) - injected),
+            **{name: feed.get(name, 0) for name in ("resyncs", "reconnects", "conflated", "unparsed")},
+        }
+        return RunFacts(
+            run_id=self._plan.run_id,
+            mode="replay" if self._plan.replay else self._plan.mode,
+            venues=self._plan.venues,
+            symbols=self._plan.symbols,
+            seed=self._plan.seed,
+            duration_s=duration_s,
+            startup=startup,
+            two_sided_share=self.uptime.shares(duration_s),
+            orders={key: int(value) for key, value in merge_counts([one["orders"] for one in gateways]).items()},
+            fills_by_symbol={row["symbol"]: int(row["fills_count"]) for row in risk.get("symbols", [])},
+            pnl={**pnl, "net": net},
+            risk=risk.get("risk", {}),
+            latency_us={name: one.summary() for name, one in latency.items()},
+            cpu_share={"total": round(cpu_share, 4), "by_actor_kind": self.cpu_by_kind()},
+            feed=feed_part,
+            llm=_llm(self.of("llm:")),
+            reconcile={
+                **{key: int(value) for key, value in risk.get("reconcile", {}).items()},
+                **_reconcile(gateways),
+            },
+            markout_bps={key: float(value) for key, value in risk.get("markout_bps", {}).items() if value is not None},
+            memory_mb=self._memory(ray_pss_mb),
+            restarts=dict(self.restarts),
+            saturated=cpu_share > SATURATED_SHARE,
+            orders_alive=orders_alive,
+        )
+
+    def symbol_rows(self) -> list[dict[str, Any]]:
+        """The report's per-symbol table."""
+        shares = self.uptime.shares(1.0)
+        return [
+            {
+                "symbol": row["symbol"],
+                "fills": int(row["fills_count"]),
+                "net_usd": float(row["net"]),
+                **{f"{name}_usd": float(row[name]) for name in PARTS},
+                "turnover_usd": float(row["turnover_usd"]),
+                "markout_5s_bps": float(row["markout_bps"].get("5s") or 0.0),
+                "position_usd": float(row["position_usd"]),
+            }
+            for row in self.risk.get("symbols", [])
+            if row["symbol"] in shares or row["fills_count"]
+        ]
+
+    def _memory(self, ray_pss_mb: float) -> dict[str, float]:
+        quotes = [float(status.get("pss_mb", 0.0)) for status in self.of("quote:")]
+        total = sum(float(status.get("pss_mb", 0.0)) for status in self.statuses.values())
+        return {
+            "total_pss": total,
+            "quote_actor_pss_mean": sum(quotes) / len(quotes) if quotes else 0.0,
+            "ray_pss": ray_pss_mb,
+        }
+
+
+def _numbers(row: Mapping[str, Any]) -> dict[str, float]:
+    return {name: value for name, value in row.items() if isinstance(value, int | float)}
+
+
+def _llm(members: list[Status]) -> dict[str, Any]:
+    names = ("requests", "items", "tokens_in", "tokens_out", "cost_usd", "http_429", "errors", "fallbacks")
+    total = merge_counts([_numbers(status) for status in members])
+    figures: dict[str, Any] = {name: total.get(name, 0) for name in (*names, "breaker_opens")}
+    figures["items_per_request_mean"] = round(total["items"] / total["requests"], 2) if total.get("requests") else 0.0
+    figures["cache_hits"] = total.get("cache_hits", 0)
+    figures["cost_usd"] = round(float(figures["cost_usd"]), 6)
+    return figures
+
+
+def _reconcile(gateways: list[Status]) -> dict[str, int]:
+    names = ("position_mismatch_count", "orphan_orders_count", "lost_fills_count", "foreign_orders_count")
+    total = merge_counts([_numbers(status.get("reconcile", {})) for status in gateways])
+    return {name: int(total.get(name, 0)) for name in names}

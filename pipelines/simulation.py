@@ -1,0 +1,56 @@
+"""The simulated world of a run: venues and relay on loopback, and the keys their clients sign with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from actors.vocab.control import VenueAccount
+from actors.vocab.instruments import Market
+from pipelines.plan import RunPlan
+from pipelines.topology import Fleet
+from pipelines.universe import read_universe
+
+
+class SimulatedWorld(msgspec.Struct, frozen=True):
+    """What the run's description says of it."""
+
+    accounts: tuple[VenueAccount, ...]
+    relay_url: str = ""
+    relay_key_file: str = ""
+
+
+async def start_simulation(plan: RunPlan, fleet: Fleet, runtime_dir: Path) -> SimulatedWorld:
+    """Start one actor with all simulated venues (or the replay) and the relay; return where they listen."""
+    from actors.sim.actor import SimVenueActor
+
+    markets: tuple[Market, ...] = tuple(dict.fromkeys("spot" if "_spot" in venue else "perp" for venue in plan.venues))
+    options: dict[str, Any] = {"key_dir": str(runtime_dir), "seed": plan.seed}
+    if plan.replay:
+        options |= {"replay": [str(path) for path in plan.replay], "speed": plan.speed, "hold": True}
+    else:
+        universe = read_universe()
+        rows = universe.choose(plan.symbols, markets[0])
+        options |= {"markets": markets, "universe": rows, "quote": universe.quote}
+    sim = fleet.start("sim:binance", SimVenueActor, plan.settings.model_dump_json(), **options)
+    endpoints: dict[str, dict[str, Any]] = await sim.start.remote()
+    accounts = tuple(
+        VenueAccount(
+            venue=one["venue"],
+            dialect=one["dialect"],
+            market=one["market"],
+            rest_url=one["rest_url"],
+            stream_url=one["stream_url"],
+            order_url=one["order_url"],
+            key_file=one["key_file"],
+            key_env="",
+            account_id=one["account_id"],
+        )
+        for one in endpoints.values()
+    )
+    if not plan.use_llm:
+        return SimulatedWorld(accounts)
+    relay_url, relay_key_file = await sim.start_relay.remote()
+    return SimulatedWorld(accounts, relay_url, relay_key_file)
