@@ -57,7 +57,7 @@ class _Socket:
         self.messages = messages
         self.opened_s = now_s
         self.pinged_s = now_s
-        self.heard_s = now_s  # last pong; a ping older than the time-out without one closes the connection
+        self.heard_s = now_s  # last pong, or the opening; the connection ends when that is too long ago
         self.logon = ""  # account of `session.logon`, API only
 
 
@@ -347,8 +347,7 @@ class VenueServer:
             for account in self.users.expired(self._clock.now_ns()):
                 self._tell(Private(account, StreamDown(stream=StreamKind.PRIVATE, reason="listenKeyExpired")))
             for socket in list(self._sockets.values()):
-                silent = socket.pinged_s > socket.heard_s and now_s - socket.pinged_s > timeout_s
-                if silent or now_s - socket.opened_s > CONNECTION_AGE_MAX_S:
+                if now_s - socket.heard_s > timeout_s or now_s - socket.opened_s > CONNECTION_AGE_MAX_S:
                     self.counters["connections_expired"] += 1
                     socket.listener.transport.abort()
                 elif now_s - socket.pinged_s > ping_s:
