@@ -12,9 +12,8 @@ assets, fee discounts.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Protocol
 
 import msgspec
 
@@ -39,30 +38,6 @@ class Booked(Record, frozen=True):
     fee: Decimal
     fee_asset: str
     realized_pnl: Decimal
-
-
-class Account(Protocol):
-    """What the desk needs of an account."""
-
-    def affords(self, instrument: Instrument, order: SimOrder, price_ticks: int) -> bool:
-        """Whether the balance or margin covers the order, valued at `price_ticks`."""
-        ...
-
-    def reserve(self, instrument: Instrument, order: SimOrder, *, alive: bool) -> None:
-        """Lock what the resting rest of `order` needs; with `alive` False nothing more."""
-        ...
-
-    def book(self, instrument: Instrument, side: Side, price_ticks: int, lots: int, fee_bps: Decimal) -> Booked: ...
-
-    def balances(self, assets: tuple[str, ...] = ()) -> tuple[LedgerBalance, ...]: ...
-
-    def positions(self, now_ms: int, symbols: tuple[str, ...] = ()) -> tuple[LedgerPosition, ...]: ...
-
-    def position_lots(self, instrument: Instrument) -> int: ...
-
-    def equity(self) -> Decimal: ...
-
-    def touched_assets(self, instrument: Instrument) -> tuple[str, ...]: ...
 
 
 class Holding(msgspec.Struct):
@@ -115,9 +90,11 @@ class PerpAccount:
         self.wallet += realized - fee
         return Booked(fee=fee, fee_asset=self.quote, realized_pnl=realized)
 
-    def pay(self, amount: Decimal) -> None:
-        """Funding, deposits: `amount` is received."""
+    def fund(self, symbol: str, rate: Decimal) -> Decimal:
+        """Pay or receive funding on the position at mark; returns what was received."""
+        amount = (-self.notional(symbol) * rate).quantize(UNIT, ROUND_HALF_UP)
         self.wallet += amount
+        return amount
 
     def balances(self, assets: tuple[str, ...] = ()) -> tuple[LedgerBalance, ...]:
         margin = sum(self._margin(each) for each in self._holdings.values())
@@ -235,8 +212,11 @@ class SpotAccount:
         self._locked: dict[str, Decimal] = {}  # asset -> sum of its locks
         self._instruments: dict[str, Instrument] = {}  # base asset -> what values it
 
+    def know(self, instruments: Iterable[Instrument]) -> None:
+        """Value these base assets."""
+        self._instruments.update((instrument.base, instrument) for instrument in instruments)
+
     def affords(self, instrument: Instrument, order: SimOrder, price_ticks: int) -> bool:
-        self._instruments[instrument.base] = instrument
         asset, amount = self._need(instrument, order.side, price_ticks, order.left_lots)
         held_asset, held = self._locks.get(order.order_id, (asset, ZERO))
         free = self.totals.get(asset, ZERO) - self._locked.get(asset, ZERO)
@@ -252,7 +232,6 @@ class SpotAccount:
             self._locked[asset] = self._locked.get(asset, ZERO) + amount
 
     def book(self, instrument: Instrument, side: Side, price_ticks: int, lots: int, fee_bps: Decimal) -> Booked:
-        self._instruments[instrument.base] = instrument
         size = lots * instrument.lot * instrument.multiplier
         value = price_ticks * lots * instrument.usd_per_tick_lot_exact
         received, asset = (size, instrument.base) if side > 0 else (value, instrument.quote)

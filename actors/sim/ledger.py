@@ -173,7 +173,7 @@ class Ledger:
             state=order.state,
             price_ticks=order.price_ticks,
             lots=order.lots,
-            filled_lots=order.filled_lots,
+            filled_lots=order.told_lots,
             filled_quote=format(order.filled_quote, "f"),
             created_ms=order.created_ns // NS_PER_MS,
             updated_ms=order.updated_ns // NS_PER_MS,
@@ -211,7 +211,7 @@ class Ledger:
                 state=order.state,
                 price_ticks=order.price_ticks,
                 lots=order.lots,
-                filled_lots=order.filled_lots,
+                filled_lots=order.told_lots,
             )
         )
 

@@ -24,12 +24,14 @@ step in front of us nor fade when we show size.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from actors.sim.orders import SimOrder
 from actors.vocab.errors import check
 from actors.vocab.market import Level, Side
 from actors.vocab.message import Record
+
+NOTHING_TO_REDUCE = "nothing left to reduce"
 
 
 class Match(Record, frozen=True):
@@ -51,6 +53,7 @@ class Expiry(Record, frozen=True):
 
 
 BookEvent = Match | Expiry
+Room = Callable[[SimOrder], int]
 
 
 class HalfBook:
@@ -132,8 +135,10 @@ class HalfBook:
 class Book:
     """Both sides of one symbol. Not crossed after any call returns."""
 
-    def __init__(self, symbol: str) -> None:
+    def __init__(self, symbol: str, room_to_reduce: Room | None = None) -> None:
+        """`room_to_reduce` tells how many lots a reduce-only order may still trade; without it, all of them."""
         self.symbol = symbol
+        self._room = room_to_reduce
         self.bids = HalfBook(Side.BUY)
         self.asks = HalfBook(Side.SELL)
         self.trade_id = 0
@@ -174,10 +179,12 @@ class Book:
     def place(self, order: SimOrder) -> list[BookEvent]:
         """Trade what crosses, rest what is left. Post-only and filters are the desk's business."""
         limit = None if order.market else order.price_ticks
-        events = self.take(order.side, order.left_lots, limit, order)
+        events = self.take(order.side, self._tradable(order), limit, order)
         if order.left_lots > 0:
             if order.market:
                 events.append(Expiry(order, "no more size to trade with"))
+            elif not self._tradable(order):
+                events.append(Expiry(order, NOTHING_TO_REDUCE))
             else:
                 self.half(order.side).join(order)
         return events
@@ -244,11 +251,15 @@ class Book:
                 half.leave(order)
                 events.append(Expiry(order, "self-trade prevention"))
                 continue
-            traded = min(lots, order.left_lots)
-            lots -= traded
-            self._match(events, price_ticks, traded, side, order, taker)
+            traded = min(lots, self._tradable(order))
+            if traded:
+                lots -= traded
+                self._match(events, price_ticks, traded, side, order, taker)
             if not order.left_lots:
                 half.leave(order)
+            elif not self._tradable(order):
+                half.leave(order)
+                events.append(Expiry(order, NOTHING_TO_REDUCE))
         if lots and eaten < makers:
             behind = min(lots, makers - eaten)
             self._match(events, price_ticks, behind, side, None, taker)
@@ -257,6 +268,11 @@ class Book:
         if eaten:
             self._eat(half, key, makers - eaten, eaten)
         return lots
+
+    def _tradable(self, order: SimOrder) -> int:
+        if not order.reduce_only or self._room is None:
+            return order.left_lots
+        return min(order.left_lots, self._room(order))
 
     def _eat(self, half: HalfBook, key: int, left: int, eaten: int) -> None:
         """Maker size falls by trades: everybody behind moves up by all of it."""

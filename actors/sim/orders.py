@@ -31,6 +31,7 @@ class SimOrder(msgspec.Struct, eq=False):
     system: bool = False  # liquidation or ADL: the venue's order, not the account's
     state: OrderState = OrderState.PENDING
     filled_lots: int = 0
+    told_lots: int = 0  # filled lots that the ledger has seen; below filled_lots only while a match is settled
     filled_quote: Decimal = Decimal(0)  # sum of price times size over its fills, in quote currency
     updated_ns: int = 0
     amendments_count: int = 0
