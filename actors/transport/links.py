@@ -182,7 +182,7 @@ class Links:
     def _on_tick(self) -> None:
         now_ns = time.monotonic_ns()
         interval_ns = self._interval_ns()
-        # We were stopped for more than two intervals (a pause, a suspended machine): then it was us who were silent.
+        # We came two intervals late or more (a pause, a suspended machine): then it was us who did not listen.
         forgive = now_ns - self._tick_ns > 3 * interval_ns
         self._tick_ns = now_ns
         self._tick = self._loop.call_later(interval_ns / 1e9, self._on_tick)
