@@ -16,7 +16,7 @@ import msgspec
 
 from actors.sim.exchange import SimExchange
 from actors.sim.flow import profiles
-from actors.sim.messages import Disconnect, Exchange, Scope
+from actors.sim.messages import Disconnect, Scope
 from actors.sim.recorded import RecordedExchange
 from actors.sim.recording import RecordingFacts, recorded_instrument
 from actors.sim.universe import UniverseRow, instruments, prices
@@ -96,6 +96,7 @@ class SimVenueActor:
         self._clock_offset_ms = clock_offset_ms
         self._clock = SystemClock()
         self._servers: dict[Market, VenueServer] = {}
+        self._exchanges: dict[Market, SimExchange | RecordedExchange] = {}  # same keys
         self._endpoints: dict[str, VenueEndpoint] = {}
         self._replay: Replay | None = None
         self._replay_task: asyncio.Task[None] | None = None
@@ -122,10 +123,12 @@ class SimVenueActor:
     async def status(self) -> dict[str, Any]:
         """Counters of every venue, equity by account, and where a replay stands."""
         venues = {}
-        for server in self._servers.values():
-            exchange = server.exchange
+        for market, server in self._servers.items():
+            exchange = self._exchanges[market]
             venues[server.venue] = {
                 **server.status(),
+                "faults": dict(exchange.faults.counts),
+                "gaps_injected_count": exchange.faults.gaps_injected,
                 "equity": {name: str(exchange.equity(name)) for name in exchange.ledger.accounts()},
             }
         return {
@@ -256,7 +259,7 @@ class SimVenueActor:
     async def _open(
         self,
         market: Market,
-        exchange: Exchange,
+        exchange: SimExchange | RecordedExchange,
         clock: VenueClock,
         *,
         recorded_depth: Callable[[str], bytes | None] | None = None,
@@ -275,6 +278,7 @@ class SimVenueActor:
         server.desk.on_failure = self._fail
         port = await server.start(port=self._ports.get(market, 0))
         self._servers[market] = server
+        self._exchanges[market] = exchange
         host = f"127.0.0.1:{port}"
         self._endpoints[exchange.venue] = VenueEndpoint(
             venue=exchange.venue,

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from actors.sim.messages import ClientRequest, Disconnect, Exchange, Private, Public, Reply, SimCommand
 from actors.vocab.clock import Clock
 from actors.vocab.errors import OurFault
 from actors.vocab.units import NS_PER_MS, NS_PER_S
-from actors.vocab.venue_io import MarketEvent, VenueRequest
+from actors.vocab.venue_io import MarketEvent, StreamNotice, VenueRequest
 
 # Requests that may wait for the exchange at once, over all clients. The venue answers -1008 above it.
 UNANSWERED_MAX = 10_000
@@ -92,8 +94,9 @@ class Desk:
     def turn(self) -> None:
         """Let the exchange do all that is due by now."""
         now_ns = self.clock.now_ns()
-        self._last_turn_ns = now_ns
-        self._carry(self.exchange.advance(now_ns))
+        last_turn_ns, self._last_turn_ns = self._last_turn_ns, now_ns
+        commands = self.exchange.advance(now_ns)
+        self._carry(commands, stamp_after_ns=last_turn_ns, stamp_ns=now_ns)
         self._arm()
 
     def start(self) -> None:
@@ -115,11 +118,16 @@ class Desk:
         self._carry(commands)
         self._arm()
 
-    def _carry(self, commands: Sequence[SimCommand]) -> None:
+    def _carry(self, commands: Sequence[SimCommand], *, stamp_after_ns: int = 0, stamp_ns: int = 0) -> None:
+        """Market events of this turn carry the moment they are sent, so that a late loop of ours is not taken for a
+        slow client. Older ones (a fault held them back) keep their stamp: that delay is meant to be seen."""
         public: list[MarketEvent] = []
         for command in commands:
             if isinstance(command, Public):
-                public.append(command.event)
+                event = command.event
+                if stamp_ns and not isinstance(event, StreamNotice) and stamp_after_ns < event.event_ns < stamp_ns:
+                    event = msgspec.structs.replace(event, event_ns=stamp_ns)
+                public.append(event)
             elif isinstance(command, Private):
                 self._on_private(command)
             elif isinstance(command, Disconnect):

@@ -45,6 +45,7 @@ WEIGHT_1M_MAX = {"spot": 6_000, "perp": 2_400}
 CONNECTION_AGE_MAX_S = 24 * 3_600.0
 MESSAGE_BYTES_MAX = 256 * 1024
 KEEP_INTERVAL_S = 1.0
+_SESSION = '"session.'
 API_PATHS = ("/ws-api/", "/ws-fapi/")
 
 
@@ -290,7 +291,7 @@ class VenueServer:
             logon=socket.logon,
         )
         limiter = self._limiter(address)
-        if isinstance(call, Done):
+        if isinstance(call, Done) and _SESSION in text:  # other ready answers say nothing about who is logged on
             socket.logon = call.logon
         refusal = limiter.take(self.dialect.weight_of(call), now_ns)
         reply = (
