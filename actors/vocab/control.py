@@ -67,6 +67,7 @@ class VenueAccount(Record, frozen=True):
     key_file: str  # 0600 JSON {"api_key", "secret", "kind"}; empty: environment
     key_env: str  # prefix of environment variables: <prefix>_API_KEY, <prefix>_SECRET
     account_id: str
+    streams: tuple[str, ...] = ()  # stream suffixes that replace the dialect's own, as a recording holds them
 
 
 class QuoteGroup(Record, frozen=True):
