@@ -81,12 +81,6 @@ class Accounts:
         seat.trade_id = max(seat.trade_id, fill.trade_id)
         signed = fill.side * fill.lots
         ledger = seat.ledger
-        if not seat.opened:
-            # The position before the first fill is what the gateway held then.
-            seat.opened = True
-            opening = fill.position_lots - signed - ledger.known_lots
-            if opening:
-                ledger.adjust(opening)
         ledger.fill(fill.side, fill.price_ticks, fill.lots)
         ledger.fee(self._fee_usd(seat, fill))
         core.count("fills_count")
@@ -111,7 +105,6 @@ class Accounts:
             if "fee" not in reason:
                 self._warn(seat, f"position changed by {change} lots without us: {adjust.reason}", now_ns)
         ledger.adjust(change)
-        seat.opened = True
         core.value(seat)
 
     def _warn(self, seat: Seat, text: str, now_ns: int) -> None:

@@ -48,6 +48,7 @@ class SymbolLease:
     __slots__ = (
         "base_long",
         "base_short",
+        "booked_anew",
         "booked_long",
         "booked_short",
         "cap_nusd",
@@ -106,6 +107,7 @@ class SymbolLease:
         self.exposed_short = 0
         self.extra_long = 0  # foreign changes since
         self.extra_short = 0
+        self.booked_anew = False  # its price is the journal's, not a mark's
         self.booked_long = 0  # journalled, durable worst case
         self.booked_short = 0
         self.frozen_nusd = 0  # price of one lot at the last grant
@@ -182,6 +184,7 @@ class LeaseBook:
         lease.booked_long = long_lots
         lease.booked_short = short_lots
         lease.frozen_nusd = lease.marked_nusd = price_nusd
+        lease.booked_anew = True
         self._start_over(lease, long_lots, short_lots)
 
     def new_gateway(self, venue: str) -> None:
@@ -405,8 +408,9 @@ class LeaseBook:
         """Take the present price of one lot; frozen sums do not move."""
         if price_nusd != lease.marked_nusd:
             lease.marked_nusd = price_nusd
-            if not lease.frozen_nusd:
-                lease.frozen_nusd = price_nusd
+            if not lease.frozen_nusd or lease.booked_anew:
+                # Journalled worst cases carry an old price; before anything is granted this term they take today's.
+                lease.frozen_nusd, lease.booked_anew = price_nusd, False
                 self._settle(lease)
             elif lease.reserved_long or lease.reserved_short:
                 self._mark(lease)

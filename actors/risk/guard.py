@@ -158,7 +158,7 @@ class Guard:
     def _positions(self, now_ns: int) -> None:
         """Positions at present prices against the limits: WARNING near one, REDUCE_ONLY at one."""
         core, settings = self._core, self._core.settings
-        gross = exposed = 0
+        gross = exposed = reserved = 0
         venues: dict[str, int] = {}
         bases: dict[str, int] = {}
         held: list[tuple[Seat, int]] = []
@@ -166,7 +166,10 @@ class Guard:
             lease = seat.lease
             lots = lease.position_lots
             price = lease.marked_nusd
-            exposed += max(lease.exposed_long, lease.exposed_short, 0) * price
+            exposure = max(lease.exposed_long, lease.exposed_short, 0)
+            exposed += exposure * price
+            # A journalled worst case is slack until its gateway has spoken, not size that anybody was given.
+            reserved += lease.worst_amount if lease.confirmed else exposure * lease.frozen_nusd
             if lots or seat.share_state:
                 amount = abs(lots) * price
                 gross += amount
@@ -184,6 +187,7 @@ class Guard:
         core.figures["position_gross_usd"] = limits.usd(gross)
         core.highest("position_gross_usd_max", limits.usd(gross))
         core.highest("exposed_usd_max", limits.usd(exposed))
+        core.highest("gross_usd_max", limits.usd(reserved))
 
     def _symbol_share(self, seat: Seat, amount: int, base_amount: int, now_ns: int) -> None:
         settings = self._core.settings
@@ -249,7 +253,6 @@ class Guard:
             passive = max(passive, pool.marked - max(pool.limit, pool.used))
         if passive > 0:
             core.highest("passive_overrun_usd_max", limits.usd(passive))
-        core.highest("gross_usd_max", limits.usd(core.book.gross.used))
 
     # --- the journal, the model, the operator ----------------------------------------------------------------
 
