@@ -526,6 +526,6 @@ class FeedEngine:
     def health_row(self) -> dict[str, int]:
         return msgspec.structs.asdict(self.health)
 
-    def readable(self, symbol: str) -> bool:
-        """Is there a book to warm up beside? True from the first moment the book may be read."""
-        return self._feeds[symbol].sync.phase in READABLE
+    def readable(self) -> frozenset[str]:
+        """Symbols with a book to look at, believed or not."""
+        return frozenset(symbol for symbol, feed in self._feeds.items() if feed.sync.phase in READABLE)
