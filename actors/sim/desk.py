@@ -8,6 +8,7 @@ accounts concerned. All requests of a venue go through one queue, so a query see
 from __future__ import annotations
 
 import heapq
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
 from decimal import Decimal
@@ -99,7 +100,7 @@ class _Waiting(msgspec.Struct, eq=False):
         return (self.due_ns, self.number) < (other.due_ns, other.number)
 
 
-class Desk:
+class Desk(ABC):
     """See `messages.Exchange`. Subclasses own the books, and say what the mark is."""
 
     def __init__(
@@ -143,15 +144,16 @@ class Desk:
 
     # --- what a subclass gives -----------------------------------------------------------------------------------
 
-    def _book(self, symbol: str) -> OrderBook:
-        raise NotImplementedError
+    @abstractmethod
+    def _book(self, symbol: str) -> OrderBook: ...
 
+    @abstractmethod
     def mark_ticks(self, symbol: str) -> float:
         """What positions are valued at."""
-        raise NotImplementedError
 
+    @abstractmethod
     def funding_rate(self, symbol: str) -> float:
-        raise NotImplementedError
+        """Of the current interval, as a fraction; longs pay a positive one."""
 
     def _after_book_change(self, symbol: str, now_ns: int, out: list[SimCommand]) -> None:
         """Called after orders of ours changed a book."""

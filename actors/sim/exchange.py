@@ -180,6 +180,9 @@ class SimExchange(Desk):
         """Latent price: for tests and reports, never for clients."""
         return self._symbols[symbol].flow.index_ticks
 
+    def _book(self, symbol: str) -> Book:
+        return self._symbols[symbol].book
+
     # --- listing -------------------------------------------------------------------------------------------------
 
     def _list(self, instrument: Instrument) -> _Symbol:
