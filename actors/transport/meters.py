@@ -113,7 +113,7 @@ class CpuShare:
 
 def machine_cpu_share() -> float:
     """Return the busy share of all cores since the previous call, 0 to 1. Above 0.8 latencies count as saturated."""
-    import psutil  # type: ignore[import-untyped]  # no stubs. Here, since most actors never ask and all would pay
+    import psutil  # here, since most actors never ask and all would pay
 
     return float(psutil.cpu_percent(interval=None)) / 100
 
