@@ -7,6 +7,7 @@ refused, filled in parts, cancelled, links break. After each command of the engi
 from __future__ import annotations
 
 import math
+import random
 from collections import deque
 from typing import Any
 
@@ -56,6 +57,7 @@ class World:
         self.book_ok = True
         self.position = 0
         self.fill_no = 0
+        self.fills: list[Any] = []
         self.live: dict[int, VenueOrder] = {}
         self.to_gateway: deque[Command] = deque()
         self.to_engine: deque[Any] = deque()
@@ -92,8 +94,11 @@ class World:
             assert command.price_ticks > self.bid
         assert command.lease_left_ms > 0
         buys, sells = self.at_risk(command)
-        assert self.position + buys <= command.long_lots
-        assert self.position - sells >= -command.short_lots
+        # A lowered envelope may already be exceeded on the other side; this order must fit on its own.
+        if command.side is Side.BUY:
+            assert self.position + buys <= command.long_lots
+        else:
+            assert self.position - sells >= -command.short_lots
         self.sent_ns.append(self.now_ns)
         window = [sent for sent in self.sent_ns if sent > self.now_ns - 60_000 * MS]
         assert len(window) <= ORDERS_PER_MIN
@@ -189,7 +194,7 @@ class World:
                     holder_state(position=self.position, fill_no=self.fill_no, open_refs=tuple(sorted(self.live)))
                 )
             case FillsAgain():
-                raise AssertionError("nothing was lost")
+                self.to_engine.extend(self.fills[command.from_no - 1 :])
 
     def say(self, ref: int, state: OrderState, reason: str = "") -> None:
         order = self.live.get(ref)
@@ -219,6 +224,7 @@ class World:
         self.position += order.side * lots
         self.fill_no += 1
         booked = fill(self.fill_no, ref, order.side, order.price, lots, self.position)
+        self.fills.append(booked)
         told = update(
             ref,
             OrderState.FILLED if order.rest == 0 else OrderState.PARTLY_FILLED,
@@ -264,48 +270,46 @@ class World:
         )
 
 
-ACTIONS = st.sampled_from(
-    [
-        *["market"] * 8,
-        *["gateway"] * 8,
-        *["deliver"] * 8,
-        *["taker"] * 4,
-        *["timer"] * 3,
-        "wait",
-        "envelope_changes",
-        "risk_changes",
-        "risk_silent",
-        "link_breaks",
-        "opinion",
-    ]
+# What happens, as often as it stands here.
+ACTIONS = (
+    *["market"] * 8,
+    *["gateway"] * 8,
+    *["deliver"] * 8,
+    *["taker"] * 4,
+    *["timer"] * 3,
+    "wait",
+    "envelope_changes",
+    "risk_changes",
+    "risk_silent",
+    "link_breaks",
+    "opinion",
 )
 
 
-@settings(max_examples=150, deadline=None)
+def storm(world: World, rng: random.Random, steps: int) -> None:
+    for _ in range(steps):
+        world.step(rng.choice(ACTIONS), rng.randrange(10_001))
+        assert all(code.value for code, _text in world.engine.reasons().values())
+
+
+@settings(max_examples=80, deadline=None)
 @given(
-    script=st.lists(st.tuples(ACTIONS, st.integers(0, 10_000)), max_size=120),
+    seed=st.integers(0, 2**32),
     levels=st.sampled_from([1, 1, 3]),
     model=st.sampled_from(["avellaneda_stoikov", "fixed"]),
 )
-def test_envelope_budget_and_post_only_hold_in_any_order(
-    script: list[tuple[str, int]], levels: int, model: str
-) -> None:
+def test_envelope_budget_and_post_only_hold_in_any_order(seed: int, levels: int, model: str) -> None:
     world = World(levels_count=levels, model=model, volatility_sample_ms=0, microprice_weight=1.0)
-    for _ in range(4):
-        world.gateway(1)
-        world.deliver(2)
-    for action, number in script:
-        world.step(action, number)
-        assert all(text for _code, text in [(r[0], r[0].value) for r in world.engine.reasons().values()])
+
+    storm(world, random.Random(seed), steps=250)
 
 
 @settings(max_examples=60, deadline=None)
-@given(script=st.lists(st.tuples(ACTIONS, st.integers(0, 10_000)), max_size=80))
-def test_after_the_storm_everything_settles_and_agrees(script: list[tuple[str, int]]) -> None:
+@given(seed=st.integers(0, 2**32))
+def test_after_the_storm_everything_settles_and_agrees(seed: int) -> None:
     """Calm returns: queues drain, risk grants, the book is good. Then position and orders agree with the venue's."""
     world = World(volatility_sample_ms=0)
-    for action, number in script:
-        world.step(action, number)
+    storm(world, random.Random(seed), steps=150)
     world.granting, world.state, world.envelope = True, RiskState.NORMAL, (40, 40)
     world.grant_no += 1
     for round_no in range(60):
