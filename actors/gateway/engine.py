@@ -211,6 +211,29 @@ class GatewayEngine:
         """Every order of ours that may be alive."""
         return [order for order in self.core.table.live() if order.is_open]
 
+    def figures(self) -> dict[str, Any]:
+        """Counters and states for status, plain JSON types."""
+        counters, core = self.core.counters, self.core
+        names = ("placed", "acked", "replaced", "cancelled", "rejected", "filled")
+        return {
+            "state": self.closed_reason or "open",
+            "risk_state": self.gate.state.name,
+            "term": self.gate.term,
+            "orders": {name: counters[name] for name in names},
+            "orders_open_count": len(self.live_orders()),
+            "fills_count": counters["fills"],
+            "waiting_count": len(self.pacer),
+            "reconcile": {
+                "position_mismatch_count": counters["position_mismatches"],
+                "orphan_orders_count": counters["orphan_orders"],
+                "lost_fills_count": counters["lost_fills"],
+                "foreign_orders_count": counters["foreign_orders"],
+            },
+            "counters": dict(sorted(counters.items())),
+            "budget_used": {name.value: window.used for name, window in core.budget.windows.items()},
+            "positions": {s: core.ledger.position(s) for s in core.ledger.symbols() if core.ledger.position(s)},
+        }
+
     def exposure(self, symbol: str) -> SymbolExposure:
         """What leases are settled against."""
         buys, sells = self.core.table.worst(symbol)

@@ -1,0 +1,679 @@
+"""Host the gateway's machine of one venue account; the only gateway code that awaits, signs or sends.
+
+Path of an order: link message -> engine -> sign -> websocket write, in one callback without a task switch.
+
+Survives a restart: nothing here. Term, states, fill numbers, positions and client-id blocks come from risk's
+journal; open orders, fills and positions from the venue. Orders of the life before are cancelled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from actors.gateway.commands import (
+    Command,
+    Event,
+    FromHolder,
+    FromRisk,
+    HolderLink,
+    Measured,
+    Note,
+    RiskLink,
+    StopAsked,
+    Stopped,
+    SyncClock,
+    Tick,
+    ToHolder,
+    ToRisk,
+    ToVenue,
+    WakeAt,
+)
+from actors.gateway.engine import TICK_MS, GatewayEngine
+from actors.gateway.keys import read_credentials
+from actors.gateway.limits import countdown_plan, limits_of
+from actors.transport.host import ActorHost
+from actors.transport.http import HttpAnswer, HttpClient, HttpUnanswered
+from actors.transport.links import Client, Server, Subscriber
+from actors.transport.meters import Histogram
+from actors.transport.session import OVERLAP, WsSession
+from actors.venues.catalog import trading_dialect
+from actors.venues.dialect import HttpRequest, StreamPlan, TradingDialect, WsCall
+from actors.vocab.clock import Clock
+from actors.vocab.control import Greeting, Instruments, Member, VenueAccount
+from actors.vocab.errors import ConfigError, OurFault, VenueFault
+from actors.vocab.leases import Kill
+from actors.vocab.market import MARKS_TOPIC, Marks
+from actors.vocab.message import Message
+from actors.vocab.orders import Cause
+from actors.vocab.units import NS_PER_MS, NS_PER_S
+from actors.vocab.venue_io import (
+    FaultKind,
+    StreamDown,
+    StreamKind,
+    StreamUp,
+    VenueCancel,
+    VenueEvent,
+    VenueReject,
+    VenueRequest,
+    VenueTime,
+    VenueTimeQuery,
+)
+
+# The supervisor calls every second; five silent ones mean that nobody watches any more.
+SUPERVISOR_SILENCE_S = 5.0
+# A stop waits so long for the venue's word: cancels take milliseconds, lost ones are asked for after two seconds.
+STOP_TIMEOUT_S = 10.0
+# The venue's clock drifts against ours by parts in a million: once a minute keeps the error below a millisecond.
+CLOCK_SYNC_S = 60.0
+CLOCK_SAMPLES = 3
+# Venues hang up after 24 hours: take a new connection an hour before.
+MAX_AGE_S = 23 * 3_600.0
+# Wait before another try at a private stream; doubles, with jitter.
+PRIVATE_WAIT_S = 0.25
+PRIVATE_WAIT_MAX_S = 15.0
+# Calls over the websocket without an answer; more than this many means that answers no longer come.
+CALLS_MAX = 10_000
+LATENCIES = ("order_to_ack", "pacer_wait", "frame_to_order", "frame_to_order_paced", "frame_to_order_other")
+
+
+class _OrderSession(WsSession):
+    """A session whose frames can be written without a task: there is no least time between two orders."""
+
+    def send_now(self, text: str) -> bool:
+        """Write one frame; False while there is no connection."""
+        socket = self._socket
+        if socket is None or not socket.is_open:
+            return False
+        socket.send(text)
+        return True
+
+
+class VenueLine:
+    """Everything between the engine's requests and the venue: signing, two websockets, HTTP, the venue's clock."""
+
+    def __init__(
+        self,
+        *,
+        account: VenueAccount,
+        dialect: TradingDialect,
+        rest_dialect: TradingDialect,
+        http: HttpClient,
+        clock: Clock,
+        on_event: Callable[[VenueEvent, int], None],
+        spawn: Callable[..., Any],
+    ) -> None:
+        """`rest_dialect` speaks HTTP only: cancels still leave while the order connection is down."""
+        self._account = account
+        self._dialect = dialect
+        self._rest_dialect = rest_dialect
+        self._http = http
+        self._clock = clock
+        self._on_event = on_event
+        self._spawn = spawn
+        self._rng = random.Random()
+        self._orders: _OrderSession | None = None
+        # call id -> request that left over the order websocket and has no answer, oldest first
+        self._calls: dict[str, VenueRequest] = {}
+        self._offset_ms = 0
+        self._syncing = False
+        self._connection_no = 0
+        self._private_up = False
+        self._private_call_id = ""
+        self._private_lost = asyncio.Event()
+        self._order_up = asyncio.Event()
+        self.unparsed_count = 0
+
+    # --- out --------------------------------------------------------------------------------------------------
+
+    def send(self, request: VenueRequest) -> None:
+        """Sign and write now. What cannot be written is answered at once by a refusal."""
+        dialect = self._dialect
+        if isinstance(request, VenueCancel) and self._orders is not None and not self._orders.is_up:
+            dialect = self._rest_dialect
+        call = dialect.encode(request, timestamp_ms=self._timestamp_ms())
+        if isinstance(call, WsCall):
+            self._calls[call.call_id] = request
+            if len(self._calls) > CALLS_MAX:
+                del self._calls[next(iter(self._calls))]
+            if self._orders is None or not self._orders.send_now(call.frame):
+                del self._calls[call.call_id]
+                self._refuse(request, FaultKind.BUSY, "order connection down")
+            return
+        self._spawn(self._call(dialect, request, call), name="http")
+
+    async def _call(self, dialect: TradingDialect, request: VenueRequest, call: HttpRequest) -> None:
+        try:
+            answer = await self._http.call(call)
+        except HttpUnanswered as error:
+            if error.sent:
+                self._refuse(request, FaultKind.UNKNOWN_OUTCOME, str(error))
+            elif error.wait_s:
+                self._refuse(request, FaultKind.RATE_LIMIT, str(error), int(error.wait_s * 1000))
+            else:
+                self._refuse(request, FaultKind.BUSY, str(error))
+            return
+        recv_ns = self._clock.now_ns()
+        for event in dialect.decode_http(request, answer.status, answer.headers, answer.body):
+            self._on_event(event, recv_ns)
+
+    def _refuse(self, request: VenueRequest, kind: FaultKind, text: str, wait_ms: int = 0) -> None:
+        reject = VenueReject(
+            request.request_no,
+            kind,
+            0,
+            text,
+            getattr(request, "symbol", ""),
+            getattr(request, "client_id", ""),
+            wait_ms,
+        )
+        self._on_event(reject, self._clock.now_ns())
+
+    def _timestamp_ms(self) -> int:
+        return self._clock.wall_ns() // NS_PER_MS + self._offset_ms
+
+    # --- life -------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Measure the venue's clock, then connect; returns once the connections are being kept up."""
+        await self.sync_clock()
+        if self._account.order_url:
+            plan = StreamPlan("orders", self._account.order_url, (), (), max_age_s=MAX_AGE_S)
+            self._orders = _OrderSession(
+                plan=plan, on_frame=self._order_frame, on_state=self._order_state, clock=self._clock, rng=self._rng
+            )
+            self._on_event(StreamDown(StreamKind.ORDER, "connecting"), self._clock.now_ns())
+            self._spawn(self._orders.run(), name="orders")
+        self._spawn(self._keep_private(), name="private")
+        self._spawn(self._keep_clock(), name="clock")
+
+    async def close(self) -> None:
+        if self._orders is not None:
+            await self._orders.close()
+        await self._http.close()
+
+    @property
+    def offset_ms(self) -> int:
+        """Venue's clock less ours."""
+        return self._offset_ms
+
+    async def sync_clock(self) -> None:
+        """Measure the venue's clock; the sample with the shortest way counts. A failure keeps the old offset."""
+        if self._syncing:
+            return
+        self._syncing = True
+        best_ns = 0
+        try:
+            for _ in range(CLOCK_SAMPLES):
+                query = VenueTimeQuery(0)
+                call = self._rest_dialect.encode(query, timestamp_ms=self._timestamp_ms())
+                if not isinstance(call, HttpRequest):
+                    raise OurFault(f"{self._account.venue}: the time is asked over HTTP")
+                began_ns, began_wall_ns = self._clock.now_ns(), self._clock.wall_ns()
+                try:
+                    answer = await self._http.call(call)
+                except HttpUnanswered:
+                    continue
+                took_ns = self._clock.now_ns() - began_ns
+                for event in self._rest_dialect.decode_http(query, answer.status, answer.headers, answer.body):
+                    if isinstance(event, VenueTime) and (not best_ns or took_ns < best_ns):
+                        best_ns = took_ns
+                        # Half the way: the stamp may be early by that much, which the venue accepts; late it does not.
+                        self._offset_ms = event.server_ms - (began_wall_ns + took_ns // 2) // NS_PER_MS
+        finally:
+            self._syncing = False
+
+    async def _keep_clock(self) -> None:
+        while True:
+            await asyncio.sleep(CLOCK_SYNC_S)
+            await self.sync_clock()
+
+    # --- order connection ---------------------------------------------------------------------------------------
+
+    def _order_state(self, up: bool, reason: str) -> None:
+        now_ns = self._clock.now_ns()
+        if up:
+            self._connection_no += 1
+            self._on_event(StreamUp(StreamKind.ORDER, self._connection_no), now_ns)
+            self._order_up.set()
+            if reason == OVERLAP and self._private_call_id:
+                # Private events hang on this connection: subscribe on the new one before the old one goes.
+                self._private_lost.set()
+            return
+        self._order_up.clear()
+        self._on_event(StreamDown(StreamKind.ORDER, reason), now_ns)
+        lost, self._calls = self._calls, {}
+        for request in lost.values():
+            self._refuse(request, FaultKind.UNKNOWN_OUTCOME, f"order connection lost: {reason}")
+        if self._private_call_id:
+            self._private_down(reason)
+
+    def _order_frame(self, frame: str | bytes, recv_ns: int) -> None:
+        try:
+            call_id = self._dialect.reply_call_id(frame)
+            if call_id is None:
+                self._private_events(frame, recv_ns)
+                return
+            if call_id == self._private_call_id and call_id not in self._calls:
+                self._dialect.private_url(200, frame)
+                self._private_is_up(recv_ns)
+                return
+            request = self._calls.pop(call_id, None)
+            if request is None:
+                return  # answered twice, or after its connection was given up
+            for event in self._dialect.decode_reply(request, frame):
+                self._on_event(event, recv_ns)
+        except VenueFault as error:
+            self.unparsed_count += 1
+            if "user stream" in str(error):
+                self._private_down(str(error))
+
+    # --- private stream -------------------------------------------------------------------------------------------
+
+    async def _keep_private(self) -> None:
+        """Open the private stream, again and again: a key or a connection that ends is replaced."""
+        wait_s = PRIVATE_WAIT_S
+        while True:
+            self._private_lost.clear()
+            began_ns = self._clock.now_ns()
+            session = None
+            try:
+                session = await self._open_private()
+            except (HttpUnanswered, VenueFault) as error:
+                self._private_down(str(error))
+            else:
+                await self._until_private_lost()
+            if session is not None:
+                await session.close()
+            if self._clock.now_ns() - began_ns > 30 * NS_PER_S:
+                wait_s = PRIVATE_WAIT_S
+            await asyncio.sleep(wait_s * (0.5 + self._rng.random() / 2))
+            wait_s = min(PRIVATE_WAIT_MAX_S, wait_s * 2)
+
+    async def _open_private(self) -> WsSession | None:
+        call = self._dialect.private_open(timestamp_ms=self._timestamp_ms())
+        if isinstance(call, WsCall):
+            await self._order_up.wait()
+            self._private_call_id = call.call_id
+            call = self._dialect.private_open(timestamp_ms=self._timestamp_ms())  # with a stamp of now
+            if self._orders is None or not isinstance(call, WsCall) or not self._orders.send_now(call.frame):
+                raise VenueFault(f"{self._account.venue}: user stream: no order connection to subscribe on")
+            return None
+        answer = await self._http.call(call)
+        url = self._dialect.private_url(answer.status, answer.body)
+        if url is None:
+            raise VenueFault(f"{self._account.venue}: user stream: the venue named no address")
+        session = WsSession(
+            plan=StreamPlan("private", url, (), (), max_age_s=MAX_AGE_S),
+            on_frame=self._private_frame,
+            on_state=self._private_state,
+            clock=self._clock,
+            rng=self._rng,
+        )
+        self._spawn(session.run(), name="private_session")
+        return session
+
+    async def _until_private_lost(self) -> None:
+        """Keep the stream alive until it ends or the venue refuses to prolong it."""
+        interval_s = self._dialect.private_keepalive_ms / 1000 or None
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._private_lost.wait(), interval_s)
+                return
+            call = self._dialect.private_keepalive(timestamp_ms=self._timestamp_ms())
+            if call is None:
+                continue
+            try:
+                answer: HttpAnswer = await self._http.call(call)
+            except HttpUnanswered:
+                continue  # twice as many tries as the key's life needs
+            if answer.status >= 400:
+                self._private_down(f"keep-alive refused with status {answer.status}")
+                return
+
+    def _private_state(self, up: bool, reason: str) -> None:
+        if up and reason == OVERLAP:
+            return
+        if up:
+            self._private_is_up(self._clock.now_ns())
+        else:
+            self._private_down(reason)
+
+    def _private_frame(self, frame: str | bytes, recv_ns: int) -> None:
+        try:
+            self._private_events(frame, recv_ns)
+        except VenueFault:
+            self.unparsed_count += 1
+
+    def _private_events(self, frame: str | bytes, recv_ns: int) -> None:
+        for event in self._dialect.decode_private(frame):
+            if isinstance(event, StreamDown):
+                self._private_down(event.reason)
+            else:
+                self._on_event(event, recv_ns)
+
+    def _private_is_up(self, recv_ns: int) -> None:
+        self._private_up = True
+        self._connection_no += 1
+        self._on_event(StreamUp(StreamKind.PRIVATE, self._connection_no), recv_ns)
+
+    def _private_down(self, reason: str) -> None:
+        self._private_lost.set()
+        if self._private_up:
+            self._private_up = False
+            self._on_event(StreamDown(StreamKind.PRIVATE, reason), self._clock.now_ns())
+
+
+class GatewayActor:
+    """See the module's docstring. Ray methods: `status`, `orders`, `kill`, `heartbeat`, `stop`."""
+
+    def __init__(self, role: str, registry: Any, venue: str, *, exit_process: Callable[[int], None] = os._exit) -> None:
+        self._host = ActorHost(role=role, registry=registry)
+        self._venue = venue
+        self._exit_process = exit_process
+        self._engine: GatewayEngine | None = None
+        self._line: VenueLine | None = None
+        self._dialects: list[TradingDialect] = []
+        self._server: Server | None = None
+        self._risk: Client | None = None
+        self._marks: Subscriber | None = None
+        # events that came while another one was being handled, oldest first; emptied before the callback returns
+        self._events: deque[tuple[Event, int]] = deque()
+        self._busy = False
+        self._histograms = {name: Histogram() for name in LATENCIES}
+        self._wake: asyncio.TimerHandle | None = None
+        self._wake_ns = 0
+        self._heard_ns = 0  # last call of the supervisor; 0: it has never called
+        self._problem = ""
+        self._instruments_known = asyncio.Event()
+        self._stopped = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._unsent_count = 0
+
+    # --- life ---------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Never returns until `stop` or until the supervisor has gone."""
+        host = self._host
+        await host.start()
+        try:
+            account, dialects = self._read_account()
+        except ConfigError as error:
+            # Starting again would not bring a key: stay, closed, and say why.
+            self._problem = str(error)
+            host.log.error(self._problem)
+            await host.join()
+            await self._ended.wait()
+            return
+        self._dialects = dialects
+        self._engine = GatewayEngine(
+            venue=self._venue,
+            incarnation=host.incarnation,
+            settings=host.settings.gateway,
+            risk=host.settings.risk,
+            limits=limits_of(self._venue),
+            started_ms=host.clock.wall_ns() // NS_PER_MS,
+        )
+        self._line = VenueLine(
+            account=account,
+            dialect=dialects[0],
+            rest_dialect=dialects[1],
+            http=HttpClient(account.rest_url, clock=host.clock),
+            clock=host.clock,
+            on_event=self._feed,
+            spawn=host.spawn,
+        )
+        self._server = host.links.server(
+            "orders",
+            on_message=self._on_holder,
+            on_peer=self._on_peer,
+            silence_ms=host.settings.gateway.holder_silence_ms,
+        )
+        self._risk = host.links.client(on_message=self._on_risk, on_state=self._on_risk_state)
+        self._marks = host.links.subscriber(self._on_marks)
+        self._marks.topic(MARKS_TOPIC)
+        host.on_member.append(self._on_member)
+        host.on_instruments.append(self._on_instruments)
+        await host.join()
+        host.every(TICK_MS, self._on_tick)
+        # Nothing can be read from the venue before a feed has told what it trades.
+        await self._instruments_known.wait()
+        await self._line.start()
+        await self._ended.wait()
+
+    def _read_account(self) -> tuple[VenueAccount, list[TradingDialect]]:
+        run, settings = self._host.run, self._host.settings.gateway
+        account = next((row for row in run.accounts if row.venue == self._venue), None)
+        if account is None:
+            raise ConfigError(f"the run has no account at {self._venue!r}")
+        credentials = read_credentials(account, os.environ)
+        dialects = [
+            trading_dialect(
+                account.venue,
+                credentials,
+                order_url=order_url,
+                stream_url=account.stream_url,
+                recv_window_ms=settings.recv_window_ms,
+            )
+            for order_url in (account.order_url, "")
+        ]
+        return account, dialects
+
+    async def stop(self) -> list[str]:
+        """Cancel every order and wait for the venue's word; return the orders that may still be alive.
+
+        Links and `status` stay until the process ends, so that fills that come last still reach risk.
+        """
+        if self._engine is None:
+            self._ended.set()
+            return []
+        self._feed(StopAsked("stopping"), self._host.clock.now_ns())
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopped.wait(), STOP_TIMEOUT_S)
+        return [repr(order) for order in self._engine.live_orders()]
+
+    async def heartbeat(self) -> None:
+        """The supervisor lives. After its first call, five seconds without one end this gateway."""
+        self._heard_ns = self._host.clock.now_ns()
+
+    async def kill(self, reason: str = "operator") -> int:
+        """Cancel everything now, from the reserve, and stay closed until risk's next term; return how many lived."""
+        if self._engine is None:
+            return 0
+        count = len(self._engine.live_orders())
+        order = Kill(self._venue, self._engine.gate.term, reason=reason)
+        self._feed(FromRisk(order), self._host.clock.now_ns())
+        return count
+
+    async def orders(self) -> list[dict[str, Any]]:
+        """Every order of ours that may be alive."""
+        if self._engine is None:
+            return []
+        return [
+            {
+                "client_id": order.client_id,
+                "symbol": order.symbol,
+                "holder": order.holder,
+                "side": order.side.name,
+                "price_ticks": order.price_ticks,
+                "lots": order.lots,
+                "filled_lots": order.filled_lots,
+                "state": order.state.name,
+                "age_ms": (self._host.clock.now_ns() - order.written_ns) // NS_PER_MS,
+            }
+            for order in self._engine.live_orders()
+        ]
+
+    async def status(self) -> dict[str, Any]:
+        """Figures of this gateway, plain JSON types. Histograms also as text that merges."""
+        basics = {
+            **self._host.vitals(),
+            "venue": self._venue,
+            "state": self._problem or "starting",
+            "orders": dict.fromkeys(("placed", "acked", "replaced", "cancelled", "rejected", "filled"), 0),
+            "orders_open_count": 0,
+            "latency_us": {name: one.summary() for name, one in self._histograms.items()},
+            "histograms": {name: one.encode().decode() for name, one in self._histograms.items()},
+            "reconcile": {},
+        }
+        if self._engine is None or self._problem:
+            return basics
+        return {**basics, **self._engine.figures(), **self._line_figures()}
+
+    def _line_figures(self) -> dict[str, Any]:
+        engine, line = self._engine, self._line
+        if engine is None or line is None:
+            return {}
+        settings = self._host.settings.gateway
+        interval_ms, countdown_ms = countdown_plan(
+            symbols_count=len(engine.core.instruments), countdown_ms=settings.countdown_ms
+        )
+        on = engine.core.limits.countdown and settings.countdown_ms > 0
+        return {
+            "clock_offset_ms": line.offset_ms,
+            "unparsed_count": line.unparsed_count,
+            "unsent_count": self._unsent_count,
+            "countdown_ms": countdown_ms if on else 0,
+            "countdown_interval_ms": interval_ms if on else 0,
+        }
+
+    # --- in -------------------------------------------------------------------------------------------------------
+
+    def _feed(self, event: Event, now_ns: int) -> None:
+        """Give one event to the engine and carry out what it says. Never nested: what carrying out brings waits."""
+        self._events.append((event, now_ns))
+        if self._busy or self._engine is None:
+            return
+        self._busy = True
+        try:
+            while self._events:
+                event, now_ns = self._events.popleft()
+                for command in self._engine.handle(event, now_ns):
+                    self._carry_out(command)
+        except Exception as error:
+            # State may be half changed: stop loudly. Our orders' holders and leases end with us.
+            self._host.fault(error)
+        finally:
+            self._busy = False
+
+    def _on_holder(self, peer: str, message: Message) -> None:
+        self._feed(FromHolder(peer, message), self._host.clock.now_ns())
+
+    def _on_peer(self, greeting: Greeting, up: bool) -> None:
+        same_host = greeting.host == self._host.host
+        self._feed(HolderLink(greeting.incarnation, up, same_host), self._host.clock.now_ns())
+
+    def _on_risk(self, message: Message) -> None:
+        self._feed(FromRisk(message), self._host.clock.now_ns())
+
+    def _on_risk_state(self, up: bool) -> None:
+        self._feed(RiskLink(up), self._host.clock.now_ns())
+
+    def _on_marks(self, batch: list[tuple[bytes, Message]]) -> None:
+        now_ns = self._host.clock.now_ns()
+        for _topic, message in batch:
+            if isinstance(message, Marks):
+                self._feed(message, now_ns)
+
+    def _on_instruments(self, instruments: Instruments) -> None:
+        if instruments.venue == self._venue:
+            for dialect in self._dialects:
+                dialect.use(instruments.rows)
+            self._feed(instruments, self._host.clock.now_ns())
+            self._instruments_known.set()
+
+    def _on_member(self, member: Member, came: bool) -> None:
+        kind, _, rest = member.name.partition(":")
+        if kind == "risk" and self._risk is not None:
+            if came:
+                self._risk.dial(member, "risk")
+            else:
+                self._risk.hang_up()
+        elif kind == "feed" and rest.partition(":")[0] == self._venue and self._marks is not None:
+            address = self._host.address_of(member, "market")
+            if came:
+                self._marks.connect(address)
+            else:
+                self._marks.disconnect(address)
+
+    def _on_tick(self) -> None:
+        now_ns = self._host.clock.now_ns()
+        self._feed(Tick(), now_ns)
+        if self._heard_ns and now_ns - self._heard_ns > SUPERVISOR_SILENCE_S * NS_PER_S:
+            self._heard_ns = 0
+            self._host.spawn(self._abandoned(), name="abandoned")
+
+    async def _abandoned(self) -> None:
+        """The supervisor has gone: leave no order behind, let risk journal what happened, end."""
+        self._host.log.error("the supervisor is silent; cancelling everything")
+        alive = await self.stop()
+        if alive:
+            self._host.log.error("orders possibly alive", orders=", ".join(alive))
+        await asyncio.sleep(0.2)  # last rows leave the link's queue
+        self._exit_process(1 if alive else 0)
+
+    # --- out --------------------------------------------------------------------------------------------------------
+
+    def _carry_out(self, command: Command) -> None:
+        match command:
+            case ToVenue():
+                if self._line is not None:
+                    self._line.send(command.request)
+                    self._measure(command)
+            case ToHolder():
+                if self._server is not None and not self._server.send(command.holder, command.message):
+                    self._unsent_count += 1
+            case ToRisk():
+                if self._risk is not None and not self._risk.send(command.message):
+                    self._unsent_count += 1
+            case Measured():
+                self._histograms[command.name].record(command.span_us)
+            case WakeAt():
+                self._wake_at(command.at_ns)
+            case Note():
+                self._say(command)
+            case SyncClock():
+                if self._line is not None:
+                    self._host.spawn(self._line.sync_clock(), name="sync_clock")
+            case Stopped():
+                self._stopped.set()
+
+    def _measure(self, command: ToVenue) -> None:
+        """From the oldest frame of the decision to the written order; what a timer caused or the pacer held apart."""
+        if command.cause is None or not command.frame_ns:
+            return
+        span_us = (self._host.clock.now_ns() - command.frame_ns) / 1000
+        if command.waited:
+            self._histograms["frame_to_order_paced"].record(span_us)
+        elif command.cause is Cause.BOOK:
+            self._histograms["frame_to_order"].record(span_us)
+        else:
+            self._histograms["frame_to_order_other"].record(span_us)
+
+    def _wake_at(self, at_ns: int) -> None:
+        now_ns = self._host.clock.now_ns()
+        if self._wake is not None and now_ns < self._wake_ns <= at_ns:
+            return
+        if self._wake is not None:
+            self._wake.cancel()
+        self._wake_ns = at_ns
+        delay_s = max(0.0, (at_ns - now_ns) / NS_PER_S)
+        self._wake = asyncio.get_running_loop().call_later(delay_s, self._on_wake)
+
+    def _on_wake(self) -> None:
+        self._wake = None
+        self._feed(Tick(), self._host.clock.now_ns())
+
+    def _say(self, note: Note) -> None:
+        log = self._host.log
+        if note.level == "INFO":
+            log.info(note.text)
+        elif note.level == "WARNING":
+            log.warning(note.text)
+        else:
+            log.error(note.text)
