@@ -38,7 +38,9 @@ STREAMS: Final = {
     "perp": ("depth@100ms", "bookTicker", "aggTrade", "markPrice@1s", "forceOrder"),
     "spot": ("depth@100ms", "bookTicker", "trade"),
 }
-PUBLIC_ROUTE: Final = ("depth", "bookTicker", "rpiDepth")  # the other USD-M streams live on /market
+# The other USD-M streams live on /market. The raw trade stream is not in the manual; clients that follow the venue
+# closely (ccxt 4.5) ask for it here.
+PUBLIC_ROUTE: Final = ("depth", "bookTicker", "rpiDepth", "trade")
 
 STREAMS_PER_CONNECTION_MAX: Final = 1024
 PARAMS_PER_FRAME: Final = 100

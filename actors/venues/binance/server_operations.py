@@ -107,6 +107,9 @@ HTTP_OPERATIONS: Final[Mapping[Market, Mapping[tuple[str, str], Operation]]] = {
         ("GET", "/api/v3/rateLimit/order"): _signed("rateLimits"),
         ("GET", "/api/v3/account/commission"): _signed("commission"),
         ("GET", "/sapi/v1/asset/tradeFee"): _signed("commission"),
+        # Clients ask for these when they load markets: nothing can be borrowed here.
+        ("GET", "/sapi/v1/margin/allPairs"): _key("marginPairs"),
+        ("GET", "/sapi/v1/margin/isolated/allPairs"): _key("marginPairs"),
     },
     "perp": _http_common("perp")
     | {
@@ -291,6 +294,7 @@ class Operations:
                 asked, [{**row, "count": 0} for row in RATE_LIMITS[self._market] if row["rateLimitType"] == "ORDERS"]
             ),
             "coins": lambda asked: self._done(asked, []),
+            "marginPairs": lambda asked: self._done(asked, []),
             "userDataStream.start": lambda asked: self._private(asked, "start"),
             "userDataStream.ping": lambda asked: self._private(asked, "keep"),
             "userDataStream.stop": lambda asked: self._private(asked, "close"),

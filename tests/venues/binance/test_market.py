@@ -395,7 +395,7 @@ def test_plans_stay_under_the_venues_limits(venue: str, count: int) -> None:
 
 
 def test_other_streams_may_be_asked_for() -> None:
-    market = BinanceMarket("binance_perp", [PERP_BTC], streams=("depth@0ms", "trade"))
+    market = BinanceMarket("binance_perp", [PERP_BTC], streams=("depth@0ms", "aggTrade"))
     assert [plan.url for plan in market.plan(["BTCUSDT"], "ws://h")] == ["ws://h/public/stream", "ws://h/market/stream"]
     assert len(BinanceMarket("binance_spot", [SPOT_BTC], streams=("trade",)).plan(["BTCUSDT"], "ws://h")) == 1
 
