@@ -1,0 +1,165 @@
+"""How many recorded frames a second the feed's chain takes on one core: decode, sequence, book, top of book.
+
+    python benchmarks/feed_throughput.py [RECORDING] [--runs 5]
+
+Prints JSON. `with_top` reads best bid and ask with sizes after every frame, `without_top` never, `with_updates` also
+makes the BookUpdate of ten levels that subscribers would get after every frame. Where cryptofeed is installed its own
+books take the same frames in the same run, without and with reading the top.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import gzip
+import importlib.util
+import json
+import platform
+import random
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from actors.feed.engine import FeedEngine
+from actors.feed.messages import ConnectionUp, SnapshotAnswer
+from actors.sim.recording import recorded_instrument, survey
+from actors.transport.venue_recording import read_frames
+from actors.venues.catalog import market_dialect
+from actors.vocab.config.feed import FeedSettings
+from actors.vocab.instruments import Instrument
+from actors.vocab.market import BookState
+
+DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
+RECORDING = DATA / "hftbacktest" / "binance_usdm" / "btcusdt_20240808.gz"
+
+
+def load(path: Path) -> tuple[list[tuple[int, bytes, bool]], Instrument]:
+    """(receive time, frame or snapshot body, is it a snapshot) of a whole file, and its instrument."""
+    frames = list(read_frames(path))
+    facts = survey(frames, name=str(path))
+    instrument = recorded_instrument(
+        facts.symbols[0], venue=f"binance_{facts.market}", market=facts.market, maker_fee_bps=0.0, taker_fee_bps=0.0
+    )
+    return [(f.recv_ns, f.combined or f.data, not f.stream) for f in frames], instrument
+
+
+def run_ours(frames: list[tuple[int, bytes, bool]], instrument: Instrument, mode: str) -> tuple[float, FeedEngine]:
+    """Seconds for all frames with a fresh engine."""
+    dialect = market_dialect(instrument.venue)
+    engine = FeedEngine(
+        venue=instrument.venue,
+        dialect=dialect,
+        instruments=[instrument],
+        settings=FeedSettings(),
+        rng=random.Random(1),
+    )
+    symbol = instrument.symbol
+    engine.handle(ConnectionUp("recorded", (symbol,)), frames[0][0])
+    feed = engine.feed(symbol)
+    on_frame, flush, best = engine.on_frame, engine.flush, feed.best
+    gc.collect()
+    began_s = time.perf_counter()
+    if mode == "with_top":
+        for recv_ns, body, is_snapshot in frames:
+            if is_snapshot:
+                engine.handle(SnapshotAnswer(symbol, dialect.decode_snapshot(symbol, body)), recv_ns)
+            else:
+                on_frame("recorded", body, recv_ns)
+                best()
+    elif mode == "without_top":
+        for recv_ns, body, is_snapshot in frames:
+            if is_snapshot:
+                engine.handle(SnapshotAnswer(symbol, dialect.decode_snapshot(symbol, body)), recv_ns)
+            else:
+                on_frame("recorded", body, recv_ns)
+    else:
+        for recv_ns, body, is_snapshot in frames:
+            if is_snapshot:
+                engine.handle(SnapshotAnswer(symbol, dialect.decode_snapshot(symbol, body)), recv_ns)
+            else:
+                on_frame("recorded", body, recv_ns)
+                flush(recv_ns)
+    return time.perf_counter() - began_s, engine
+
+
+def measure(count: int, runs: int, run: Callable[[], float]) -> dict[str, float]:
+    rates = sorted(count / run() for _ in range(runs))
+    return {
+        "frames_per_s_median": round(statistics.median(rates)),
+        "frames_per_s_min": round(rates[0]),
+        "frames_per_s_max": round(rates[-1]),
+    }
+
+
+def cryptofeed_rates(frames: list[bytes], runs: int) -> dict[str, Any] | str:
+    """The other library's Binance futures handlers on the same bytes; a sentence where it is not installed."""
+    if importlib.util.find_spec("cryptofeed") is None:
+        return "cryptofeed is not installed"
+    from decimal import Decimal
+
+    from order_book import OrderBook
+    from yapic import json as yapic_json
+
+    snapshot = next(json.loads(frame) for frame in frames if b"lastUpdateId" in frame[:64])
+
+    def run(*, read_top: bool) -> float:
+        book = OrderBook()
+        book.bids = {Decimal(price): Decimal(size) for price, size in snapshot["bids"]}
+        book.asks = {Decimal(price): Decimal(size) for price, size in snapshot["asks"]}
+        began_s = time.perf_counter()
+        for frame in frames:
+            message = yapic_json.loads(frame, parse_float=Decimal)
+            data = message.get("data")
+            if data is not None and data.get("e") == "depthUpdate":
+                for side, key in ((book.bids, "b"), (book.asks, "a")):
+                    for price_text, size_text in data[key]:
+                        price, size = Decimal(price_text), Decimal(size_text)
+                        if size:
+                            side[price] = size
+                        elif price in side:
+                            del side[price]
+            if read_top:
+                book.bids.index(0)
+                book.asks.index(0)
+        return time.perf_counter() - began_s
+
+    return {
+        "without_top": measure(len(frames), runs, lambda: run(read_top=False)),
+        "with_top": measure(len(frames), max(1, runs // 3), lambda: run(read_top=True)),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("recording", type=Path, nargs="?", default=RECORDING)
+    parser.add_argument("--runs", type=int, default=5)
+    arguments = parser.parse_args()
+    if not arguments.recording.exists():
+        print(json.dumps({"skipped": f"{arguments.recording} is not here; give a recording"}))
+        return
+    frames, instrument = load(arguments.recording)
+    _, engine = run_ours(frames, instrument, "with_top")
+    state = engine.feed(instrument.symbol).state
+    if state is not BookState.OK or engine.health.gaps or engine.health.unparsed:
+        raise SystemExit(f"the book ended as {state.name} with {engine.health}: the figures would mean nothing")
+    with gzip.open(arguments.recording) as file:
+        raw = [line.partition(b" ")[2] for line in file]
+    result = {
+        "recording": arguments.recording.name,
+        "frames": len(frames),
+        "machine": platform.processor() or platform.machine(),
+        "python": platform.python_version(),
+        "runs": arguments.runs,
+        "manta": {
+            mode: measure(len(frames), arguments.runs, lambda mode=mode: run_ours(frames, instrument, mode)[0])
+            for mode in ("with_top", "without_top", "with_updates")
+        },
+        "cryptofeed": cryptofeed_rates(raw, arguments.runs),
+    }
+    print(json.dumps(result, indent=2))
+
+
+if __name__ == "__main__":
+    main()
