@@ -78,7 +78,7 @@ class _SpotBalance(msgspec.Struct):
     locked: str
 
 
-class _Rates(msgspec.Struct):
+class _Rates(msgspec.Struct, frozen=True):
     maker: str = "0"
     taker: str = "0"
 
