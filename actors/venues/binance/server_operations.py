@@ -96,7 +96,10 @@ def _http_common(market: Market) -> dict[tuple[str, str], Operation]:
         ("GET", paths.own_trades): _signed("myTrades"),
         ("GET", paths.account): _signed("account.status"),
         ("GET", AMENDMENTS_PATH[market]): _signed("amendments"),
+        # Clients ask for these when they load markets: nothing can be withdrawn or borrowed here.
         ("GET", "/sapi/v1/capital/config/getall"): _signed("coins"),
+        ("GET", "/sapi/v1/margin/allPairs"): _key("marginPairs"),
+        ("GET", "/sapi/v1/margin/isolated/allPairs"): _key("marginPairs"),
     }
 
 
@@ -107,12 +110,10 @@ HTTP_OPERATIONS: Final[Mapping[Market, Mapping[tuple[str, str], Operation]]] = {
         ("GET", "/api/v3/rateLimit/order"): _signed("rateLimits"),
         ("GET", "/api/v3/account/commission"): _signed("commission"),
         ("GET", "/sapi/v1/asset/tradeFee"): _signed("commission"),
-        # Clients ask for these when they load markets: nothing can be borrowed here.
-        ("GET", "/sapi/v1/margin/allPairs"): _key("marginPairs"),
-        ("GET", "/sapi/v1/margin/isolated/allPairs"): _key("marginPairs"),
     },
     "perp": _http_common("perp")
     | {
+        ("GET", "/dapi/v1/exchangeInfo"): _open("coinMargined"),
         ("GET", "/fapi/v2/ticker/price"): _open("price"),
         ("GET", "/fapi/v1/premiumIndex"): _open("premiumIndex"),
         ("GET", "/fapi/v1/fundingRate"): _open("fundingRate"),
@@ -295,6 +296,8 @@ class Operations:
             ),
             "coins": lambda asked: self._done(asked, []),
             "marginPairs": lambda asked: self._done(asked, []),
+            # Nothing is margined in coin; clients load all kinds of contract at once.
+            "coinMargined": lambda asked: self._done(asked, {"symbols": []}),
             "userDataStream.start": lambda asked: self._private(asked, "start"),
             "userDataStream.ping": lambda asked: self._private(asked, "keep"),
             "userDataStream.stop": lambda asked: self._private(asked, "close"),
