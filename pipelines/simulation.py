@@ -47,6 +47,7 @@ async def start_simulation(plan: RunPlan, fleet: Fleet, runtime_dir: Path) -> Si
             key_file=one["key_file"],
             key_env="",
             account_id=one["account_id"],
+            streams=tuple(one["streams"]),
         )
         for one in endpoints.values()
     )

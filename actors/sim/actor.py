@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -19,8 +20,10 @@ from actors.sim.flow import profiles
 from actors.sim.messages import Disconnect, Scope
 from actors.sim.recorded import RecordedExchange
 from actors.sim.recording import RecordingFacts, recorded_instrument
+from actors.sim.relay import SimRelay
 from actors.sim.universe import UniverseRow, instruments, prices
 from actors.transport.identity import SystemClock
+from actors.transport.relay_server import RelayServer
 from actors.transport.venue_desk import VenueClock
 from actors.transport.venue_keys import make_key_file
 from actors.transport.venue_pace import Barrier, BarrierPace, Pace, RealTimePace
@@ -102,6 +105,7 @@ class SimVenueActor:
         self._replay_task: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()
         self._stopped = asyncio.Event()
+        self._relay: RelayServer | None = None
         self._failure: BaseException | None = None
 
     async def start(self) -> dict[str, VenueEndpoint]:
@@ -119,6 +123,13 @@ class SimVenueActor:
         await self._stopped.wait()
         if self._failure is not None:
             raise self._failure
+
+    async def start_relay(self) -> tuple[str, str]:
+        """Serve the simulated model relay as well; its base URL and the file that holds its key."""
+        key_file, credentials = make_key_file(self._key_dir, "relay")
+        relay = SimRelay(key=credentials.api_key, chance=random.Random(self._seed))
+        self._relay = RelayServer(relay, now_ns=self._clock.now_ns)
+        return await self._relay.start(), str(key_file)
 
     async def status(self) -> dict[str, Any]:
         """Counters of every venue, equity by account, and where a replay stands."""
@@ -159,6 +170,8 @@ class SimVenueActor:
             await asyncio.gather(self._replay_task, return_exceptions=True)
         for server in self._servers.values():
             await server.stop()
+        if self._relay is not None:
+            await self._relay.stop()
         self._stopped.set()
 
     # --- venues that make their own market -----------------------------------------------------------------------

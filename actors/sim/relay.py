@@ -8,8 +8,8 @@ language. It reads the rows of the prompt, not the prose.
 from __future__ import annotations
 
 import json
-import random
 from collections import deque
+from random import Random
 from typing import Any
 
 import msgspec
@@ -51,9 +51,9 @@ class RelayAnswer(msgspec.Struct, frozen=True):
 class SimRelay:
     """`handle(method, path, key, body) -> RelayAnswer`; the server around it waits and sends."""
 
-    def __init__(self, *, key: str, seed: int, faults: RelayFaults | None = None) -> None:
+    def __init__(self, *, key: str, chance: Random, faults: RelayFaults | None = None) -> None:
         self._key = key
-        self._random = random.Random(seed)
+        self._random = chance
         self.faults = faults or RelayFaults()
         self._starts_ns: deque[int] = deque()
         self._busy_until_ns: list[int] = []  # ends of calls under way

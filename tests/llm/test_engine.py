@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from random import Random
 
 import pytest
 
@@ -138,7 +139,7 @@ def test_the_books_verdict_is_asked_and_bounded() -> None:
 def test_a_mad_relay_is_survived(seed: int) -> None:
     """Every kind of bad answer, for ten minutes of simulated time: no exception, limits kept, views bounded."""
     faults = RelayFaults(nonsense=0.3, rule_breaking=0.3, truncated=0.2, error_5xx=0.2)
-    relay = SimRelay(key="k", seed=seed, faults=faults)
+    relay = SimRelay(key="k", chance=Random(seed), faults=faults)
     pool = engine(batch_wait_ms=0)
     views = 0
     for second in range(600):
