@@ -19,7 +19,7 @@ import msgspec
 
 from actors.sim.orders import SimOrder
 from actors.venues.ledger import LedgerBalance, LedgerPosition
-from actors.vocab.errors import check
+from actors.vocab.errors import ConfigError, check
 from actors.vocab.instruments import Instrument
 from actors.vocab.market import Side
 from actors.vocab.message import Record
@@ -149,12 +149,15 @@ class PerpAccount:
         return (self.quote,)
 
     def rescale(self, instrument: Instrument) -> None:
-        """The same position in new steps. ValueError when it is no whole number of the new lots."""
+        """The same position in new steps. `ConfigError` when it is no whole number of the new lots."""
         holding = self._holdings.get(instrument.symbol)
         if holding is None:
             return
-        size = holding.lots * holding.instrument.lot
-        holding.lots = instrument.lots(format(size, "f"))
+        size = holding.lots * holding.instrument.lot * holding.instrument.multiplier
+        lots = size / (instrument.lot * instrument.multiplier)
+        if lots != lots.to_integral_value():
+            raise ConfigError(f"{instrument.symbol}: a position of {size} is no whole number of {instrument.lot_size}")
+        holding.lots = int(lots)
         holding.instrument = instrument
 
     def _holding(self, instrument: Instrument) -> Holding:

@@ -23,7 +23,7 @@ from actors.sim.filters import Refusal
 from actors.sim.ledger import Ledger, Rejection
 from actors.sim.limits import OrderLimits
 from actors.sim.matching import BookEvent, Expiry, Match
-from actors.sim.messages import ClientRequest, Execution, Private, Public, Reply, SimCommand
+from actors.sim.messages import ClientRequest, Execution, Private, Reply, SimCommand
 from actors.sim.orders import SimOrder
 from actors.sim.queue_models import LatencyModel
 from actors.venues.ledger import LedgerAccount
@@ -155,8 +155,17 @@ class Desk(ABC):
     def funding_rate(self, symbol: str) -> float:
         """Of the current interval, as a fraction; longs pay a positive one."""
 
+    @abstractmethod
     def _after_book_change(self, symbol: str, now_ns: int, out: list[SimCommand]) -> None:
-        """Called after orders of ours changed a book."""
+        """Orders of ours changed a book: say what the public streams say."""
+
+    @abstractmethod
+    def _restep(self, instrument: Instrument, now_ns: int) -> None:
+        """The steps of a symbol without open orders change."""
+
+    @abstractmethod
+    def _public(self, event: MarketEvent, now_ns: int, out: list[SimCommand]) -> None:
+        """Send one public event; a recorded venue sends what was recorded instead."""
 
     # --- messages.Exchange ---------------------------------------------------------------------------------------
 
@@ -222,9 +231,9 @@ class Desk(ABC):
         """The venue closes a position by itself (liquidation): a market order whose id starts with `autoclose-`."""
         instrument = self._instruments[symbol]
         lots = self._accounts[account].position_lots(instrument)
-        if not lots:
-            return []
         out: list[SimCommand] = []
+        if not lots:
+            return out
         self._order_id += 1
         order = SimOrder(
             account=account,
@@ -240,6 +249,30 @@ class Desk(ABC):
         )
         self._admit(order, now_ns, out)
         self._execute(order, now_ns, out)
+        return out
+
+    def change_instrument(self, instrument: Instrument, now_ns: int) -> list[SimCommand]:
+        """Halt a symbol, change its filters or its steps; the version is raised.
+
+        A halt and new steps cancel the symbol's open orders first. `ConfigError` for a symbol that is not listed, and
+        where a held position is no whole number of the new lots.
+        """
+        old = self._instruments.get(instrument.symbol)
+        if old is None:
+            raise ConfigError(f"{self.venue}: {instrument.symbol} is not listed")
+        out: list[SimCommand] = []
+        new = msgspec.structs.replace(instrument, version=old.version + 1)
+        steps_change = (new.tick, new.lot, new.multiplier) != (old.tick, old.lot, old.multiplier)
+        if steps_change or not new.trading:
+            for account in self._accounts:
+                self._cancel_all(account, new.symbol, now_ns, out)
+        if steps_change:
+            for held in self._accounts.values():
+                held.rescale(new)
+            self.ledger.rescale(old, new)
+        self._instruments[new.symbol] = new
+        if steps_change:
+            self._restep(new, now_ns)
         return out
 
     # --- time ----------------------------------------------------------------------------------------------------
@@ -519,7 +552,9 @@ class Desk(ABC):
         event: VenueEvent
         match asked:
             case VenueQueryOrder():
-                found = self.ledger.find(account, asked.symbol, client_id=asked.client_id)
+                found = self.ledger.find(
+                    account, asked.symbol, client_id=asked.client_id, venue_order_id=asked.venue_order_id
+                )
                 if found is None:
                     return self._reject(request, filters.UNKNOWN_QUERY, client_id=asked.client_id)
                 event = self._order_event(found, asked.request_no, "")
@@ -612,13 +647,10 @@ class Desk(ABC):
             self._keep_reducing(order.account, symbol, now_ns, out)
 
     def _publish_trade(self, symbol: str, match: Match, now_ns: int, out: list[SimCommand]) -> None:
+        """The world sees the trade."""
         trade = PublicTrade(symbol, match.trade_id, now_ns, match.taker_side, match.price_ticks, match.lots)
         self._recent[symbol].append(trade)
         self._public(trade, now_ns, out)
-
-    def _public(self, event: MarketEvent, now_ns: int, out: list[SimCommand]) -> None:
-        """Send one public event; a recorded venue sends what was recorded instead."""
-        out.append(Public(event))
 
     def _fill(self, order: SimOrder, match: Match, maker: bool, now_ns: int, out: list[SimCommand]) -> None:
         instrument = self._instruments[order.symbol]
@@ -737,12 +769,13 @@ class Desk(ABC):
     def _fund(self, now_ns: int, out: list[SimCommand]) -> None:
         """Positions pay or receive at mark: longs pay a positive rate."""
         self._funding_ns += int(self.settings.funding_interval_s * NS_PER_S)
+        for symbol in self._instruments:
+            self._fund_symbol(symbol, self.funding_rate(symbol), now_ns, out)
+
+    def _fund_symbol(self, symbol: str, rate: float, now_ns: int, out: list[SimCommand]) -> None:
         for name, account in self._accounts.items():
-            if not isinstance(account, PerpAccount):
-                continue
-            for symbol in self._instruments:
-                rate = Decimal(repr(self.funding_rate(symbol)))
-                amount = account.fund(symbol, rate)
+            if isinstance(account, PerpAccount):
+                amount = account.fund(symbol, Decimal(repr(rate)))
                 if amount:
                     self._pay_funding(name, account, symbol, amount, now_ns, out)
 

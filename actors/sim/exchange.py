@@ -48,6 +48,7 @@ _PRICE_MARGIN = 20  # ticks a starting price must be worth at least, or the book
 # Binance's funding formula: premium + clamp(interest - premium, ±0.05 %), interest 0.01 % per interval.
 _INTEREST = 0.0001
 _PREMIUM_CLAMP = 0.0005
+_RESTEP_HOLE = 1_000  # update ids skipped when the steps of a symbol change
 _BASIS_DECAY = 0.9  # a second, of the basis in the mark
 _LIQUIDATION_SHARE = 0.15  # of trades above LIQUIDATION_LEVELS touches in size: somebody was forced
 _LIQUIDATION_TRADES = 6
@@ -57,14 +58,15 @@ KLINES_KEPT = 1500
 class _Symbol:
     """One listed symbol: its book, its world, and what its streams have said last."""
 
-    def __init__(self, instrument: Instrument, book: Book, flow: SymbolFlow, price_ticks: int, now_ns: int) -> None:
-        self.symbol = instrument.symbol
+    def __init__(self, book: Book, flow: SymbolFlow, path: PricePath, price_ticks: int, now_ns: int) -> None:
+        self.symbol = book.symbol
         self.book = book
         self.flow = flow
+        self.path = path
         self.window_seq = 1  # first id of the depth event that is being collected
         self.seq = 1  # newest id
         self.sent_seq = 0  # last id of the newest depth event
-        self.top: tuple[int, int, int, int] = (0, 0, 0, 0)
+        self.top = book.top()
         self.credit = 0.0  # frames it owes (+) or is ahead (-)
         self.basis_ticks = 0.0
         self.premium = 0.0  # average of (mid - index) / index
@@ -197,21 +199,39 @@ class SimExchange(Desk):
             volatility=profile.volatility,
             correlation=self.settings.correlation,
         )
-        book = Book(symbol, self._room_to_reduce)
+        book, flow = self._open_world(instrument, path)
+        return _Symbol(book, flow, path, round(price / instrument.tick_float), self.now_ns)
+
+    def _open_world(self, instrument: Instrument, path: PricePath) -> tuple[Book, SymbolFlow]:
+        """A book with makers around where the path stands now."""
+        book = Book(instrument.symbol, self._room_to_reduce)
         flow = SymbolFlow(
             instrument=instrument,
-            price=price,
-            profile=profile,
+            price=self._prices[instrument.symbol],
+            profile=self._profiles.get(instrument.symbol, MarketProfile()),
             path=path,
             book=book,
             draws=self._draws,
             settings=self.settings,
+            at_step=(self.now_ns - self._start_ns) // _STEP_NS,
         )
-        at = _Symbol(instrument, book, flow, round(price / instrument.tick_float), self.now_ns)
         book.bids.take_dirty()
         book.asks.take_dirty()
-        at.top = book.top()
-        return at
+        return book, flow
+
+    def _restep(self, instrument: Instrument, now_ns: int) -> None:
+        """New ticks need a new book. Its depth events leave a hole in the sequence: clients must take a snapshot."""
+        at = self._symbols[instrument.symbol]
+        ratio = at.flow.tick_float / instrument.tick_float
+        trade_id = at.book.trade_id
+        at.book, at.flow = self._open_world(instrument, at.path)
+        at.book.trade_id = trade_id
+        at.top = at.book.top()
+        at.seq += _RESTEP_HOLE
+        at.sent_seq = at.window_seq = at.seq
+        at.basis_ticks *= ratio
+        at.candle = [max(1, round(price * ratio)) for price in at.candle[:4]] + at.candle[4:]
+        at.klines.clear()  # in the old steps
 
     def _pace(self) -> None:
         """How many steps a symbol takes within a depth interval, and how often it sends depth."""

@@ -78,8 +78,11 @@ class SymbolFlow:
         book: Book,
         draws: Draws,
         settings: SimSettings,
+        at_step: int = 0,
     ) -> None:
+        """`price` is worth one factor of the path; makers open their book around where the path stands at `at_step`."""
         self.book = book
+        self.tick_float = instrument.tick_float
         self._path = path
         self._draw = draws.uniform
         self._informed_share = settings.informed_share
@@ -97,7 +100,7 @@ class SymbolFlow:
         self._pause_until = {Side.BUY: -1, Side.SELL: -1}
         self._sweep_chunk = -1
         self._sweep_at = 0
-        self.index_ticks = self._start_ticks
+        self.index_ticks = self._start_ticks * path.at(at_step)
         self._best = {Side.BUY: 0, Side.SELL: 0}  # side -> best key that makers stand at
         self._open_book()
 
@@ -139,7 +142,7 @@ class SymbolFlow:
     def _open_book(self) -> None:
         for side in (Side.BUY, Side.SELL):
             half = self.book.half(side)
-            key = self._target_key(side, self._start_ticks)
+            key = self._target_key(side, self.index_ticks)
             self._best[side] = key
             far = key - DEPTH_BPS * self._ticks_per_bps
             at = key

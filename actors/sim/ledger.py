@@ -15,6 +15,7 @@ import msgspec
 
 from actors.sim.orders import SimOrder
 from actors.venues.ledger import LedgerAmendment, LedgerIncome, LedgerOrder, LedgerTrade
+from actors.vocab.instruments import Instrument
 from actors.vocab.message import Record
 from actors.vocab.orders import DONE_STATES, OrderState
 from actors.vocab.units import NS_PER_MS
@@ -56,6 +57,9 @@ class _Pages(msgspec.Struct):
     rejections: list[Rejection] = []
 
 
+_NOTHING = _Pages()
+
+
 class Ledger:
     """Ledger of all accounts of one venue. Written by the desk alone; the reading methods may be called any time."""
 
@@ -85,7 +89,7 @@ class Ledger:
         With `from_order_id` or `since_ms` the first rows from there on, otherwise the newest ones. The span is the
         creation time, `until_ms` inclusive, 0: open end. `symbol` empty: all.
         """
-        orders = self._pages[account].orders
+        orders = self._read(account).orders
         if from_order_id:
             orders = orders[bisect_left(orders, from_order_id, key=lambda order: order.order_id) :]
         rows = [
@@ -114,7 +118,7 @@ class Ledger:
         limit: int = 0,
     ) -> list[LedgerTrade]:
         """Executions, oldest first, trade ids inclusive. Paging as in `orders`."""
-        trades = self._pages[account].trades.get(symbol, [])
+        trades = self._read(account).trades.get(symbol, [])
         if from_trade_id:
             trades = trades[bisect_left(trades, from_trade_id, key=lambda trade: trade.fill.trade_id) :]
         rows = [
@@ -138,7 +142,7 @@ class Ledger:
         """Balance changes, oldest first. Paging as in `orders`."""
         rows = [
             row
-            for row in self._pages[account].income
+            for row in self._read(account).income
             if (not symbol or row.symbol == symbol)
             and (not kind or row.kind == kind)
             and _within(row.time_ms, since_ms, until_ms)
@@ -149,7 +153,7 @@ class Ledger:
         self, account: str, symbol: str, *, client_id: str = "", venue_order_id: str = ""
     ) -> list[LedgerAmendment]:
         """Changes of one order, or of every order of the symbol when no id is given; oldest first."""
-        pages = self._pages[account]
+        pages = self._read(account)
         if client_id or venue_order_id:
             found = self.find(account, symbol, client_id=client_id, venue_order_id=venue_order_id)
             return list(pages.amendments.get(found.order_id, [])) if found else []
@@ -158,10 +162,10 @@ class Ledger:
 
     def transitions(self, account: str, venue_order_id: str) -> list[Transition]:
         """The whole life of one order, in nanoseconds of the venue's clock."""
-        return list(self._pages[account].transitions.get(int(venue_order_id), []))
+        return list(self._read(account).transitions.get(int(venue_order_id), []))
 
     def rejections(self, account: str) -> list[Rejection]:
-        return list(self._pages[account].rejections)
+        return list(self._read(account).rejections)
 
     def row(self, order: SimOrder) -> LedgerOrder:
         """The order as a row of what it is now."""
@@ -182,9 +186,12 @@ class Ledger:
             market=order.market,
         )
 
+    def _read(self, account: str) -> _Pages:
+        return self._pages.get(account, _NOTHING)
+
     def find(self, account: str, symbol: str, *, client_id: str = "", venue_order_id: str = "") -> SimOrder | None:
         """For the desk: the order itself."""
-        pages = self._pages[account]
+        pages = self._read(account)
         if venue_order_id:
             if not venue_order_id.isdigit():
                 return None
@@ -252,8 +259,32 @@ class Ledger:
             )
         )
 
+    def rescale(self, old: Instrument, new: Instrument) -> None:
+        """Spell the rows of a symbol in its new steps, rounded where a price or size lies off them.
+
+        Amounts of money are decimals and stay. Transitions and amendments keep the steps of their time.
+        """
+        for pages in self._pages.values():
+            for order in pages.orders:
+                if order.symbol == new.symbol:
+                    order.price_ticks = round(order.price_ticks * old.tick / new.tick)
+                    order.lots = _lots(order.lots, old, new)
+                    order.filled_lots = order.told_lots = _lots(order.filled_lots, old, new)
+            trades = pages.trades.get(new.symbol, [])
+            for at, row in enumerate(trades):
+                fill = msgspec.structs.replace(
+                    row.fill,
+                    price_ticks=round(row.fill.price_ticks * old.tick / new.tick),
+                    lots=_lots(row.fill.lots, old, new),
+                )
+                trades[at] = msgspec.structs.replace(row, fill=fill)
+
     def record_rejection(self, account: str, rejection: Rejection) -> None:
         self._pages[account].rejections.append(rejection)
+
+
+def _lots(lots: int, old: Instrument, new: Instrument) -> int:
+    return round(lots * old.lot * old.multiplier / (new.lot * new.multiplier))
 
 
 def _within(time_ms: int, since_ms: int, until_ms: int) -> bool:

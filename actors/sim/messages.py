@@ -108,7 +108,7 @@ class Exchange(Protocol):
     def instruments(self) -> tuple[Instrument, ...]: ...
 
     def change_instrument(self, instrument: Instrument, now_ns: int) -> list[SimCommand]:
-        """List, halt or re-step a symbol (version is raised). New steps cancel its open orders first."""
+        """Halt or re-step a listed symbol (version is raised). New steps cancel its open orders first."""
         ...
 
     def handle(self, request: ClientRequest, now_ns: int) -> list[SimCommand]:

@@ -18,3 +18,9 @@ class SimSettings(Settings):
     balance_usd: float = Field(1_000_000.0, gt=0)
     funding_interval_s: float = Field(28_800.0, gt=0)
     faults: str = Field("none", description="a named mix of `sim/faults.py`")
+    queue_model: str = Field(
+        "power1:2",
+        pattern=r"^(risk_averse|log1|log2|power[123](:\d+(\.\d+)?)?)$",
+        description="recorded books: share of cancels behind our orders, see `sim/queue_models.py`",
+    )
+    response_latency_ms: float = Field(1.0, ge=0, description="recorded books: the venue's answer back to us")
