@@ -33,6 +33,7 @@ from actors.transport.venue_server import VenueServer
 from actors.venues.binance.calls import ServerAccount
 from actors.venues.binance.market import BinanceMarket
 from actors.venues.binance.server import BinanceServer
+from actors.venues.dialect import Credentials
 from actors.vocab.config import FleetSettings
 from actors.vocab.errors import ConfigError, OurFault
 from actors.vocab.instruments import Instrument, Market
@@ -107,11 +108,15 @@ class SimVenueActor:
         self._stopped = asyncio.Event()
         self._relay: RelayServer | None = None
         self._failure: BaseException | None = None
+        self._key_file = Path()
+        self._credentials = Credentials("", "")
 
     async def start(self) -> dict[str, VenueEndpoint]:
         """Bind and serve; endpoints by venue id. ConfigError for a taken port or an unusable recording."""
         async with self._starting:
             if not self._endpoints:
+                # One key opens every market, as at the venue.
+                self._key_file, self._credentials = make_key_file(self._key_dir, "binance")
                 if self._replay_paths:
                     await self._start_replay()
                 else:
@@ -279,10 +284,9 @@ class SimVenueActor:
         streams: tuple[str, ...] = (),
     ) -> VenueServer:
         listed = exchange.instruments()
-        key_file, credentials = make_key_file(self._key_dir, exchange.venue)
         exchange.open_account(ACCOUNT_ID, clock.now_ns())
         server = VenueServer(
-            dialect=BinanceServer(exchange.venue, listed, [ServerAccount(ACCOUNT_ID, credentials)]),
+            dialect=BinanceServer(exchange.venue, listed, [ServerAccount(ACCOUNT_ID, self._credentials)]),
             exchange=exchange,
             clock=clock,
             market=market,
@@ -300,7 +304,7 @@ class SimVenueActor:
             rest_url=f"http://{host}",
             stream_url=f"ws://{host}",
             order_url=f"ws://{host}{ORDER_PATHS[market]}",
-            key_file=str(key_file),
+            key_file=str(self._key_file),
             account_id=ACCOUNT_ID,
             symbols=tuple(row.symbol for row in listed),
             streams=streams,

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import errno
 import logging
+import re
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
@@ -45,6 +46,9 @@ WEIGHT_1M_MAX = {"spot": 6_000, "perp": 2_400}
 CONNECTION_AGE_MAX_S = 24 * 3_600.0
 MESSAGE_BYTES_MAX = 256 * 1024
 KEEP_INTERVAL_S = 1.0
+# `/stream.binance.com:9443/ws` is read as `/ws`: some clients tell the venue's services apart by parts of the real host
+# name, which may so be kept in an address of ours.
+_HOST_PREFIX = re.compile(r"/[a-z0-9-]+\.[a-z0-9.:-]+(?=/)")
 _SESSION = '"session.'
 API_PATHS = ("/ws-api/", "/ws-fapi/")
 
@@ -177,17 +181,18 @@ class VenueServer:
     # --- requests ------------------------------------------------------------------------------------------------
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        path, _, query = request.raw_path.partition("?")
+        path = _HOST_PREFIX.sub("", path, count=1)
         if request.headers.get("Upgrade", "").lower() == "websocket":
-            if request.path.startswith(API_PATHS):
+            if path.startswith(API_PATHS):
                 return await self._serve_api(request)
-            return await self._serve_streams(request)
-        return await self._serve_http(request)
+            return await self._serve_streams(request, path, query)
+        return await self._serve_http(request, path, query)
 
-    async def _serve_http(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _serve_http(self, request: web.BaseRequest, path: str, query: str) -> web.StreamResponse:
         body = await request.read()
         now_ns = self._clock.now_ns()
         self.counters["http_requests"] += 1
-        path, _, query = request.raw_path.partition("?")
         call = self.dialect.http(
             request.method,
             path,
@@ -216,8 +221,7 @@ class VenueServer:
 
     # --- streams -------------------------------------------------------------------------------------------------
 
-    async def _serve_streams(self, request: web.BaseRequest) -> web.StreamResponse:
-        path, _, query = request.raw_path.partition("?")
+    async def _serve_streams(self, request: web.BaseRequest, path: str, query: str) -> web.StreamResponse:
         dial = self.dialect.stream_dial(path, query)
         if dial is None:
             return web.Response(status=404, text="no such stream path")
