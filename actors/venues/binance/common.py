@@ -158,15 +158,32 @@ class StepCache(dict[str, int]):
     def __missing__(self, text: str) -> int:
         try:
             quotient = Decimal(text) / self._step
-            count = int(quotient)
+            whole = int(quotient)
         except (InvalidOperation, ValueError, OverflowError):
             raise VenueFault(f"{self._what}: {text!r} is not a decimal number") from None
-        if count != quotient or count < 0:
-            raise VenueFault(f"{self._what}: {text} is not a whole number of steps of {self._step}")
+        if quotient < 0:
+            raise VenueFault(f"{self._what}: {text} is negative")
+        count = whole if whole == quotient else self._between(text, whole)
         if len(self) >= TEXTS_MAX:
             self.clear()
         self[text] = count
         return count
+
+    def _between(self, text: str, whole: int) -> int:
+        raise VenueFault(f"{self._what}: {text} is not a whole number of steps of {self._step}")
+
+
+class PublicSizes(StepCache):
+    """Sizes of public levels and trades, in whole lots rounded down, but at least one where there is anything.
+
+    Orders placed before a venue coarsened its lot still rest with their old digits (BTCUSDT on spot shows some at any
+    time), so parts of a lot are no fault; and a level of less than one lot is there: zero would say that it is gone.
+    """
+
+    __slots__ = ()
+
+    def _between(self, text: str, whole: int) -> int:
+        return max(1, whole)
 
 
 class Book(msgspec.Struct, frozen=True):
@@ -175,7 +192,8 @@ class Book(msgspec.Struct, frozen=True):
     symbol: str
     instrument: Instrument
     ticks: StepCache
-    lots: StepCache
+    lots: StepCache  # of orders, fills and positions: exact
+    public_lots: PublicSizes
     inv_tick: float
     inv_lot: float
 
@@ -210,6 +228,7 @@ class SymbolMap:
                 instrument=row,
                 ticks=StepCache(row.tick, f"{where} price"),
                 lots=StepCache(row.lot, f"{where} size"),
+                public_lots=PublicSizes(row.lot, f"{where} size"),
                 inv_tick=1 / row.tick_float,
                 inv_lot=1 / float(row.lot_size),
             )

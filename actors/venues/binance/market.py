@@ -281,7 +281,7 @@ class BinanceMarket:
             data = _snapshot.decode(body)
         except msgspec.DecodeError as error:
             raise VenueFault(f"{self.venue} {symbol}: depth snapshot is not readable: {error}") from error
-        ticks, lots = book.ticks, book.lots
+        ticks, lots = book.ticks, book.public_lots
         return DepthSnapshot(
             symbol,
             data.lastUpdateId,
@@ -367,7 +367,7 @@ class BinanceMarket:
     def decode(self, frame: bytes | str) -> MarketEvent | None:
         """One event per frame; None for symbols and kinds that we did not ask for.
 
-        `VenueFault` when the frame is unreadable or a price or size is off the instrument's grid.
+        `VenueFault` when the frame is unreadable or a price is off the instrument's grid. Sizes: see `PublicSizes`.
         """
         if isinstance(frame, str):
             frame = frame.encode()
@@ -428,7 +428,7 @@ class BinanceMarket:
         book = self._books.get(data.s)
         if book is None:
             return None
-        ticks, lots = book.ticks, book.lots
+        ticks, lots = book.ticks, book.public_lots
         return DepthDelta(
             book.symbol,
             data.U,
@@ -456,7 +456,7 @@ class BinanceMarket:
         book = self._books.get(data.s)
         if book is None:
             return None
-        ticks, lots = book.ticks, book.lots
+        ticks, lots = book.ticks, book.public_lots
         return TopOfBook(
             book.symbol,
             data.u,
@@ -473,14 +473,14 @@ class BinanceMarket:
         if book is None or data.X != "MARKET":
             return None
         side = Side.SELL if data.m else Side.BUY
-        return PublicTrade(book.symbol, data.t, data.E * NS_PER_MS, side, book.ticks[data.p], book.lots[data.q])
+        return PublicTrade(book.symbol, data.t, data.E * NS_PER_MS, side, book.ticks[data.p], book.public_lots[data.q])
 
     def _agg_trade_event(self, data: _AggTrade) -> PublicTrade | None:
         book = self._books.get(data.s)
         if book is None:
             return None
         side = Side.SELL if data.m else Side.BUY
-        return PublicTrade(book.symbol, data.a, data.E * NS_PER_MS, side, book.ticks[data.p], book.lots[data.q])
+        return PublicTrade(book.symbol, data.a, data.E * NS_PER_MS, side, book.ticks[data.p], book.public_lots[data.q])
 
     def _mark_event(self, data: _Mark) -> MarkPrice | None:
         book = self._books.get(data.s)
@@ -522,4 +522,4 @@ class BinanceMarket:
 
 
 def _levels(book: Book, pairs: Pairs) -> list[tuple[int, int]]:
-    return [(book.ticks[p], book.lots[q]) for p, q in pairs]
+    return [(book.ticks[p], book.public_lots[q]) for p, q in pairs]

@@ -46,7 +46,7 @@ STATE_NAMES: Final = {
 SIDES: Final = {"BUY": Side.BUY, "SELL": Side.SELL}
 
 # USD-M user stream page: ids of orders that the venue itself made.
-SYSTEM_ID_PREFIXES: Final = ("autoclose-", "adl_autoclose", "settlement_autoclose-")
+SYSTEM_ID_PREFIXES: Final = ("autoclose-", "adl_autoclose", "settlement_autoclose-", "delivery_autoclose-")
 
 
 class OrderRow(msgspec.Struct):

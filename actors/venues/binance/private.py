@@ -112,7 +112,6 @@ class _Envelope(msgspec.Struct):
 
 
 _envelope = msgspec.json.Decoder(_Envelope)
-# x, X and i are strings in all real frames but null for reports of order lists.
 _report = msgspec.json.Decoder(_Report)
 _order_update = msgspec.json.Decoder(_OrderTradeUpdate)
 _account_update = msgspec.json.Decoder(_AccountUpdate)
@@ -179,7 +178,8 @@ class PrivateReader:
                     venue_order_id=str(report.i),
                     trade_id=report.t,
                     side=side,
-                    price_ticks=fill_ticks(book, report.L),
+                    # Some reports carry no last price; the limit is the worst it can have been, zero would be absurd.
+                    price_ticks=fill_ticks(book, report.L) or fill_ticks(book, report.p),
                     lots=last_lots,
                     maker=report.m,
                     fee=report.n or "0",

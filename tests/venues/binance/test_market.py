@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.venues.binance import common
-from actors.venues.binance.common import StepCache
+from actors.venues.binance.common import PublicSizes, StepCache
 from actors.venues.binance.market import BinanceMarket
 from actors.venues.binance.server_streams import combined
 from actors.vocab.errors import ConfigError, VenueFault
@@ -75,6 +75,16 @@ def test_texts_become_exactly_their_steps(step: str, count: int, zeros: int) -> 
 def test_what_is_off_the_grid_is_the_venues_fault(text: str) -> None:
     with pytest.raises(VenueFault, match="price"):
         StepCache(Decimal("0.1"), "price")[text]
+
+
+@pytest.mark.parametrize(
+    ("text", "count"), [("25.42618900", 2_542_618), ("0.000001", 1), ("0.00000", 0), ("1", 100_000)]
+)
+def test_public_sizes_may_hold_parts_of_a_lot_and_never_vanish_by_rounding(text: str, count: int) -> None:
+    assert PublicSizes(Decimal("0.00001"), "size")[text] == count
+    for negative in ("-1", "-0.000001"):
+        with pytest.raises(VenueFault):
+            PublicSizes(Decimal("0.00001"), "size")[negative]
 
 
 def test_the_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
