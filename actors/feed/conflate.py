@@ -40,19 +40,16 @@ class Pending:
         self._buy_lots = self._sell_lots = 0
         self._low_ticks = self._high_ticks = self._last_ticks = 0
 
-    def frame(self, recv_ns: int, event_ns: int) -> bool:
-        """Count one frame that changed something; True for the first since `clear`. `event_ns` 0: it has no stamp."""
-        if event_ns:
-            if not self.oldest_event_ns:
-                self.oldest_event_ns = event_ns
-                self.oldest_event_recv_ns = recv_ns
-            if event_ns > self.event_ns:
-                self.event_ns = event_ns
-        self.frames_count += 1
-        if self.frames_count == 1:
+    def frame(self, recv_ns: int, event_ns: int) -> None:
+        """Count one frame that changed something. `event_ns` 0: it has no stamp."""
+        if event_ns > self.event_ns:
+            self.event_ns = event_ns
+        if not self.frames_count:
             self.oldest_recv_ns = recv_ns
-            return True
-        return False
+        if event_ns and not self.oldest_event_ns:
+            self.oldest_event_ns = event_ns
+            self.oldest_event_recv_ns = recv_ns
+        self.frames_count += 1
 
     def trade(self, side: Side, price_ticks: int, lots: int) -> None:
         if side > 0:

@@ -214,14 +214,14 @@ class FeedEngine:
             self.health.ignored += 1
             return NOTHING
         feed.heard(recv_ns)
-        before = feed.top
-        if before is not None and top.seq <= before.seq:
+        before, seq = feed.top, top.seq
+        if before is not None and seq <= before.seq:
             self.health.duplicates += 1
             return NOTHING
         feed.top = top
         book = feed.sync.book
         feed.witness.on_top(top, book)
-        if top.seq > book.last_seq:
+        if seq > book.last_seq:
             self._changed(feed, recv_ns, top.event_ns)
         return NOTHING
 
