@@ -65,7 +65,8 @@ class SimVenueActor:
     """One or more markets of the simulated venue, each on its own port of 127.0.0.1.
 
     `universe` are the rows that the venue lists; `replay` are recordings, and then the markets are theirs. `ports` maps
-    a market to a port, 0 or absent for a free one. `barrier` (speed "max") is awaited after each recorded moment.
+    a market to a port, 0 or absent for a free one. `symbols` are the recorded ones to play, empty for all. `barrier`
+    (speed "max") is awaited after each recorded moment; a replay with `hold` waits for `release`.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class SimVenueActor:
         seed: int = 0,
         ports: Mapping[str, int] | None = None,
         replay: Sequence[str] = (),
+        symbols: Sequence[str] = (),
         speed: Literal["1x", "max"] = "1x",
         hold: bool = False,
         barrier: Barrier | None = None,
@@ -94,6 +96,7 @@ class SimVenueActor:
         self._seed = seed
         self._ports = dict(ports or {})
         self._replay_paths = tuple(Path(path) for path in replay)
+        self._symbols = tuple(symbols)
         self._speed = speed
         self._hold = hold
         self._barrier = barrier
@@ -226,6 +229,7 @@ class SimVenueActor:
             stages=[stages[each.market] for each in facts],
             pace=pace,
             lock_step=lock_step,
+            symbols=self._symbols,
         )
         if not self._hold:
             self._replay.release()

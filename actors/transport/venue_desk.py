@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import enum
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -18,6 +19,8 @@ UNANSWERED_MAX = 10_000
 # Least time between two turns of the exchange. Its frames leave in small batches: one socket write carries all that
 # became due within it, and a frame is stamped when it is sent, so nothing looks older than it is.
 TURN_MIN_NS = NS_PER_MS
+# A held clock jumps only this far by itself: over the latency of an order, never over a countdown of minutes.
+JUMP_MAX_NS = NS_PER_S
 
 
 class VenueClock:
@@ -34,6 +37,14 @@ class VenueClock:
     def hold(self, now_ns: int) -> None:
         """Stand at `now_ns` until told again: lock-step replay."""
         self._held_ns = max(now_ns, self._held_ns or 0)
+
+
+class Wake(enum.Enum):
+    """What makes an exchange take its next turn."""
+
+    CLOCK = "clock"  # its work is due by the venue's clock
+    STEPS = "steps"  # only whoever holds the clock: a lock-step replay that plays
+    JUMP = "jump"  # a request waits: the held clock goes to where it is due. A lock-step replay that does not play
 
 
 class Desk:
@@ -66,6 +77,7 @@ class Desk:
         self._timer_due_ns = 0
         self._last_turn_ns = 0
         self._stopped = False
+        self.wake = Wake.CLOCK
         self.on_failure: Callable[[BaseException], None] | None = None
 
     def next_request_no(self) -> int:
@@ -142,7 +154,10 @@ class Desk:
             self._on_turn_end()
 
     def _arm(self) -> None:
-        if self._stopped:
+        if self._stopped or self.wake is Wake.STEPS:
+            return
+        if self.wake is Wake.JUMP:
+            self._arm_jump()
             return
         due_ns = max(self.exchange.next_due_ns(), self._last_turn_ns + TURN_MIN_NS)
         if self._timer is not None:
@@ -153,9 +168,19 @@ class Desk:
         wait_s = max(0.0, (due_ns - self.clock.now_ns()) / NS_PER_S)
         self._timer = asyncio.get_running_loop().call_later(wait_s, self._fire)
 
+    def _arm_jump(self) -> None:
+        due_ns = self.exchange.next_due_ns()
+        if self._timer is None and due_ns - self.clock.now_ns() <= JUMP_MAX_NS:
+            self._timer_due_ns = due_ns
+            self._timer = asyncio.get_running_loop().call_later(0, self._fire)
+
     def _fire(self) -> None:
         self._timer = None
+        if self.wake is Wake.STEPS:  # the replay began to play after this was armed
+            return
         try:
+            if self.wake is Wake.JUMP:
+                self.clock.hold(self._timer_due_ns)
             self.turn()
         except Exception as error:
             self.stop()

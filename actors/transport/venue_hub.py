@@ -25,16 +25,13 @@ class Listener:
         self.route = route
         self.combined = combined
         self.streams: dict[str, None] = {}  # in order of subscription; changed by the hub only
-        self.frames_count = 0
+        self.frames_count = 0  # text messages of any kind, control frames not
+        name = transport.get_extra_info("peername")
+        # `host:port` of the other end: the one name of a connection that both ends know.
+        self.peer = f"{name[0]}:{name[1]}" if name else ""
         self.too_slow = False
         self._outbox: list[bytes] = []
         self._outbox_bytes = 0
-
-    @property
-    def peer(self) -> str:
-        """`host:port` of the other end: the one name of a connection that both ends know."""
-        name = self.transport.get_extra_info("peername")
-        return f"{name[0]}:{name[1]}" if name else ""
 
     def queue(self, frame: bytes) -> None:
         """Put one framed message into the outbox; `flush` sends it."""

@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from actors.sim.messages import Exchange, SimCommand
 from actors.sim.recording import SNAPSHOT, RecordedFrame, RecordingFacts
-from actors.transport.venue_desk import VenueClock
+from actors.transport.venue_desk import VenueClock, Wake
 from actors.transport.venue_pace import Pace
 from actors.transport.venue_recording import merge_frames
 from actors.transport.venue_server import VenueServer
@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 # a client may want fewer streams than were recorded.
 SETTLE_S = 3.0
 _POLL_S = 0.02
+# Less than the second by which a venue lets a client's clock run ahead of its own.
+PREROLL_NS = NS_PER_S // 2
 # A depth stream is recorded at one speed; clients may have subscribed to another.
 _DIFF_DEPTH = re.compile(r"(.+@depth)(@\d+ms)?")
 _DEPTH_SPEEDS = ("", "@0ms", "@100ms", "@250ms", "@500ms")
@@ -80,19 +82,18 @@ class Stage:
         self.clock = clock
         self._aliases: dict[str, tuple[str, ...]] = {}
 
-    def play(self, frame: RecordedFrame) -> None:
-        """Send one frame and match what it means."""
+    def play(self, frame: RecordedFrame, *, snapshot_of: str) -> None:
+        """Send one frame and match what it means; a snapshot is matched only, as nobody subscribed to it."""
         now_ns = self.clock.now_ns()
-        event = (
-            self.market.decode_snapshot(frame.symbol, frame.data)
-            if frame.channel == SNAPSHOT
-            else self.market.decode(frame.data)
-        )
+        if frame.channel == SNAPSHOT:
+            if snapshot_of:
+                snapshot = self.market.decode_snapshot(snapshot_of, frame.data)
+                self.server.desk.carry(self.exchange.on_market(snapshot, now_ns))
+            return
+        event = self.market.decode(frame.data)
         if event is not None:
             # Our orders meet the recorded event before anybody can react to it.
             self.server.desk.carry(self.exchange.on_market(event, now_ns))
-        if frame.channel == SNAPSHOT:
-            return
         if isinstance(event, DepthDelta):
             self.books.delta_sent(event.symbol, event.last_seq)
         for stream in self._streams(frame.stream):
@@ -123,7 +124,10 @@ class Replay:
         stages: Sequence[Stage],
         pace: Pace,
         lock_step: bool,
+        symbols: Collection[str] = (),
     ) -> None:
+        """`symbols` are those to play; empty: all that were recorded."""
+        self._symbols = frozenset(symbols or (symbol.symbol for each in facts for symbol in each.symbols))
         self._paths = paths
         self._facts = facts
         self._stages = stages
@@ -141,18 +145,26 @@ class Replay:
     async def run(self) -> None:
         """Play to the end; returns when the last frame has been sent (and returned by the barrier, in lock-step)."""
         if self._lock_step:
-            self._hold(self.at_ns)
+            # Requests that come before the first frame move a held clock by their latency; this leaves them room.
+            self._hold(self.at_ns - PREROLL_NS)
+            self._wake(Wake.JUMP)
         await self._released.wait()
         await self._await_subscribers()
         self.state = "playing"
+        if self._lock_step:
+            self._wake(Wake.STEPS)
         moment: list[tuple[int, RecordedFrame]] = []
         for item in merge_frames(self._paths):
+            if item[1].symbol and item[1].symbol not in self._symbols:
+                continue
             if moment and item[1].recv_ns != moment[0][1].recv_ns:
                 await self._play(moment)
                 moment = []
             moment.append(item)
         if moment:
             await self._play(moment)
+        if self._lock_step:
+            self._wake(Wake.JUMP)
         self.state = "ended"
 
     def status(self) -> dict[str, Any]:
@@ -176,7 +188,10 @@ class Replay:
         for index in dict.fromkeys(index for index, _ in moment):
             self._stages[index].server.desk.turn()  # orders that reached the venue before this moment
         for index, frame in moment:
-            self._stages[index].play(frame)
+            symbols = self._facts[index].symbols
+            # A snapshot in the file of one symbol need not name it.
+            snapshot_of = frame.symbol or (symbols[0].symbol if len(symbols) == 1 else "")
+            self._stages[index].play(frame, snapshot_of=snapshot_of)
         for stage in self._distinct():
             stage.server.flush()
         self.frames_count += len(moment)
@@ -185,6 +200,11 @@ class Replay:
     def _hold(self, now_ns: int) -> None:
         for stage in self._distinct():
             stage.clock.hold(now_ns)
+
+    def _wake(self, wake: Wake) -> None:
+        for stage in self._distinct():
+            stage.server.desk.wake = wake
+            stage.server.desk.start()
 
     def _distinct(self) -> list[Stage]:
         return list({id(stage): stage for stage in self._stages}.values())
@@ -204,6 +224,7 @@ class Replay:
             stage.wants(symbol.streams)
             for stage, facts in zip(self._stages, self._facts, strict=True)
             for symbol in facts.symbols
+            if symbol.symbol in self._symbols
         ):
             now = tuple(stream for stage in self._distinct() for stream in stage.server.hub.streams)
             if now != seen:
