@@ -120,7 +120,7 @@ class Leasing:
         same = lease.long_lots == long and lease.short_lots == short and lease.holder == holder
         if same and lease.token_no and seat.state is state and seat.factor == factor:
             return
-        seat.state, seat.factor = state, factor
+        seat.state, seat.factor, seat.has_turn = state, factor, False
         fence = lease.fence
         core.book.issue(lease, holder, long_lots=long, short_lots=short)
         if lease.fence is not None and lease.fence is not fence:
@@ -166,9 +166,12 @@ class Leasing:
     # --- opening by turns ------------------------------------------------------------------------------------
 
     def _may_open(self, seat: Seat) -> bool:
+        """True when it is this symbol's turn; the turn stays its own until the lease is open."""
+        if seat.has_turn:
+            return True
         if self._openings_left >= 1.0:
             self._openings_left -= 1.0
-            self._opening_keys.discard(seat.key)
+            seat.has_turn = True
             return True
         if seat.key not in self._opening_keys:
             self._opening_keys.add(seat.key)
@@ -292,12 +295,12 @@ class Leasing:
                 continue
             lease = seat.lease
             ready = lease.confirmed
+            change = seen.position_lots - seat.ledger.known_lots
+            if in_step and change:
+                self._adopt_position(seat, change, now_ns)
             excess = core.book.report(lease, seen)
             if excess:
                 self._broken(seat, excess, now_ns)
-            known = seat.ledger.known_lots
-            if in_step and known != seen.position_lots:
-                self._adopt_position(seat, seen.position_lots - known, now_ns)
             if in_step:
                 seat.opened = True
             if lease.confirmed and not ready:
@@ -318,6 +321,7 @@ class Leasing:
         """The gateway's position is the truth; the difference is booked at the mid."""
         core = self._core
         seat.ledger.adjust(change_lots)
+        core.book.foreign(seat.lease, position_change_lots=change_lots)
         core.value(seat)
         if seat.opened:
             core.count("position_mismatch_count")

@@ -24,6 +24,7 @@ class Seat:
         "booking",
         "cap_until_ns",
         "factor",
+        "has_turn",
         "instrument",
         "key",
         "lease",
@@ -62,6 +63,7 @@ class Seat:
         self.booking: tuple[int, int, int] | None = None  # (sequence, long, short) being journalled
         self.state = RiskState.NORMAL  # of the newest grant
         self.factor = 1.0
+        self.has_turn = False  # its lease may open now; see `Leasing._may_open`
         self.share_state = RiskState.NORMAL
         self.stale_tripped = False
         self.move_tripped = False
