@@ -567,7 +567,9 @@ class ReplyWriter:
 
     def account(self, call: LedgerQuery, account: LedgerAccount, now_ms: int) -> Reply:
         if call.operation == "account.balance":
-            return self.value([_perp_balance(row, now_ms) for row in account.balances], call.ws_id)
+            return self.value(
+                [_perp_balance(row, account.updated_ms or now_ms) for row in account.balances], call.ws_id
+            )
         if call.operation == "account.position":
             rows = [row for row in account.positions if call.symbol in ("", row.symbol)]
             return self.value([self._position_risk(row) for row in rows], call.ws_id)
@@ -575,10 +577,10 @@ class ReplyWriter:
             return self.value(self._commission(call, account), call.ws_id)
         if call.operation == "accountConfig":
             return self.value(_account_config(account), call.ws_id)
-        spelled = self._perp_account(account) if self._perp else _spot_account(account)
+        spelled = self._perp_account(account, now_ms) if self._perp else _spot_account(account)
         return self.value(spelled, call.ws_id)
 
-    def _perp_account(self, account: LedgerAccount) -> dict[str, Any]:
+    def _perp_account(self, account: LedgerAccount, now_ms: int) -> dict[str, Any]:
         wallet = sum((Decimal(row.wallet) for row in account.balances), Decimal(0))
         unrealized = sum((Decimal(row.unrealized) for row in account.balances), Decimal(0))
         margin = sum((Decimal(row.locked) for row in account.balances), Decimal(0))
@@ -600,7 +602,7 @@ class ReplyWriter:
             "totalCrossUnPnl": plain(unrealized),
             "availableBalance": plain(max(Decimal(0), equity - margin)),
             "maxWithdrawAmount": plain(max(Decimal(0), equity - margin)),
-            "assets": [_perp_asset(row, account.updated_ms) for row in account.balances],
+            "assets": [_perp_asset(row, account.updated_ms or now_ms) for row in account.balances],
             "positions": [self._account_position(row) for row in account.positions],
         }
 
