@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Insert, Table, create_engine, event, func, insert, select
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError
 from sqlalchemy.pool import NullPool
 
 from actors.journal import rows, tables
@@ -33,11 +33,11 @@ class Store:
             with self._engine.begin() as connection:
                 tables.metadata.create_all(connection)
                 self._claim(connection)
-        except OperationalError as error:
+        except DatabaseError as error:
             raise ConfigError(f"journal {self.path} cannot be opened: {error.orig}; free the file or move it") from None
 
     def _claim(self, connection: Connection) -> None:
-        found = dict(connection.execute(select(tables.meta.c.key, tables.meta.c.value)).tuples().all())
+        found = _meta(connection)
         for key, value in (("account", self.account), ("schema", tables.SCHEMA_VERSION)):
             if key not in found:
                 connection.execute(insert(tables.meta).values(key=key, value=value))
@@ -60,7 +60,7 @@ class Store:
 
     def load(self) -> rows.Loaded:
         with self._engine.connect() as connection:
-            found = dict(connection.execute(select(tables.meta.c.key, tables.meta.c.value)).tuples().all())
+            found = _meta(connection)
             newest_run = connection.execute(select(tables.runs).order_by(tables.runs.c.term.desc()).limit(1)).all()
             lives = connection.execute(
                 select(
@@ -108,6 +108,10 @@ class Store:
 
     def close(self) -> None:
         self._engine.dispose()
+
+
+def _meta(connection: Connection) -> dict[str, str]:
+    return {row.key: row.value for row in connection.execute(select(tables.meta))}
 
 
 def journal_path(url: str) -> Path:
