@@ -373,7 +373,7 @@ class GatewayActor:
     """See the module's docstring. Ray methods: `status`, `orders`, `kill`, `heartbeat`, `stop`."""
 
     def __init__(self, role: str, registry: Any, venue: str, *, exit_process: Callable[[int], None] = os._exit) -> None:
-        self._host = ActorHost(role=role, registry=registry)
+        self._host = ActorHost(role=role, registry=registry, exit_process=exit_process)
         self._venue = venue
         self._exit_process = exit_process
         self._engine: GatewayEngine | None = None
