@@ -1,4 +1,4 @@
-"""Simulated venues alone: `python -m pipelines.sim` prints where they listen and serves until Ctrl-C.
+"""Simulated venues and relay alone: `python -m pipelines.sim` prints where they listen and serves until Ctrl-C.
 
 Any client of the real venue can be pointed at the printed addresses; the key lies in the printed file.
 """
@@ -40,7 +40,7 @@ def main(
     conf: Annotated[list[Path] | None, typer.Option(help="a YAML file of settings; may be repeated")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="sim.faults=rough; may be repeated")] = None,
 ) -> None:
-    """Serve simulated Binance markets on 127.0.0.1."""
+    """Serve simulated Binance markets and a simulated relay on 127.0.0.1."""
     try:
         actor = _actor(
             symbols=symbols,
@@ -101,6 +101,8 @@ async def _serve(actor: SimVenueActor) -> ExitCode:
     endpoints = await actor.start()
     for endpoint in endpoints.values():
         _print_endpoint(endpoint)
+    relay_url, relay_key_file = await actor.start_relay()
+    print(f"relay\n  models   {relay_url}\n  key file {relay_key_file}")
     print("Ctrl-C ends it", flush=True)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

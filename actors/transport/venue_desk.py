@@ -114,13 +114,12 @@ class Desk:
     def start(self) -> None:
         """Wake the exchange whenever it has work, until `stop`."""
         self._stopped = False
+        self._disarm()  # what was armed may follow another `wake`
         self._arm()
 
     def stop(self) -> None:
         self._stopped = True
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._disarm()
         for answer in self._waiting.values():
             answer.cancel()
         self._waiting.clear()
@@ -167,6 +166,11 @@ class Desk:
         self._timer_due_ns = due_ns
         wait_s = max(0.0, (due_ns - self.clock.now_ns()) / NS_PER_S)
         self._timer = asyncio.get_running_loop().call_later(wait_s, self._fire)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _arm_jump(self) -> None:
         due_ns = self.exchange.next_due_ns()

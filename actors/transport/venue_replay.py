@@ -194,7 +194,7 @@ class Replay:
             self._stages[index].play(frame, snapshot_of=snapshot_of)
         for stage in self._distinct():
             stage.server.flush()
-        self.frames_count += len(moment)
+        self.frames_count += sum(frame.channel != SNAPSHOT for _, frame in moment)
         await self._pace.after(recorded_ns, self._frames_sent())
 
     def _hold(self, now_ns: int) -> None:
