@@ -38,7 +38,7 @@ from actors.vocab.venue_io import (
 __all__ = ["ClientRequest", "Private", "Public", "Reply", "SimCommand", "SimExchange"]
 
 DEPTH_INTERVAL_MS = 100
-_INTERVAL_NS = DEPTH_INTERVAL_MS * NS_PER_MS
+_MARKS_PER_INTERVAL = DEPTH_INTERVAL_MS / 1000
 _STEP_NS = STEP_MS * NS_PER_MS
 _MINUTE_NS = 60 * NS_PER_S
 _MICRO_MIN, _MICRO_MAX = 2, 200  # steps of a symbol within a depth interval
@@ -234,17 +234,18 @@ class SimExchange(Desk):
         at.klines.clear()  # in the old steps
 
     def _pace(self) -> None:
-        """How many steps a symbol takes within a depth interval, and how often it sends depth."""
+        """How long an interval of depth events is, and how many steps a symbol takes within it."""
         per_symbol = self.settings.frames_per_s * _STEERING / len(self._ring)
         self._credit_per_s = per_symbol
         per_interval = per_symbol * DEPTH_INTERVAL_MS / 1000
-        self._micro = min(max(_MICRO_MIN, math.ceil(per_interval)), _MICRO_MAX)
-        # A venue asked for few frames sends depth less often, to leave room for tops and marks.
-        self._depth_every = self._micro * max(1, round(0.7 / per_interval))
-        self._step_s = DEPTH_INTERVAL_MS / 1000 / self._micro
+        # Asked for few frames, a venue acts less often: each step tends to send a top and a depth event.
+        stretch = max(1, round(2 / max(per_interval - _MARKS_PER_INTERVAL, 0.02)))
+        self._interval_ns = stretch * DEPTH_INTERVAL_MS * NS_PER_MS
+        self._micro = min(max(_MICRO_MIN, math.ceil(per_interval)), _MICRO_MAX) if stretch == 1 else 1
+        self._step_s = self._interval_ns / NS_PER_S / self._micro
 
     def _tick_ns(self, tick: int) -> int:
-        return self._start_ns + tick * _INTERVAL_NS // (self._micro * len(self._ring))
+        return self._start_ns + tick * self._interval_ns // (self._micro * len(self._ring))
 
     # --- flow ----------------------------------------------------------------------------------------------------
 
@@ -265,7 +266,7 @@ class SimExchange(Desk):
             at.flow.stir_top()
         self._after_book_change(at.symbol, now_ns, out)
         # Symbols start their depth intervals at different steps, so that the work is even.
-        if micro % self._depth_every == self._depth_every - 1:
+        if micro % self._micro == self._micro - 1:
             self._send_depth(at, now_ns, out)
         if now_ns - at.mark_ns >= NS_PER_S:
             self._second(at, now_ns, out)
