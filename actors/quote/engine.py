@@ -19,33 +19,35 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from actors.quote.book import BookView
 from actors.quote.budget import OrderBudget
+from actors.quote.counters import Counters
 from actors.quote.events import Backlog, FeedLink, GatewayLink, InstrumentRow, RiskLink, Timer
 from actors.quote.inputs import LiquidityWatch, TradeFlowWatch, depth_score, side_usd
 from actors.quote.ladder import (
     SpreadLimits,
-    Wish,
     ask_wishes,
     bid_wishes,
     bounded,
     edges_ticks,
-    lots_min_at,
     scaled_lots,
     spread_floor_bps,
 )
-from actors.quote.orders import OwnOrder, OwnOrders, Pending
+from actors.quote.lease import LeaseKeeper, wanted_lots
+from actors.quote.orders import OwnOrders, Pending
+from actors.quote.placer import Occasion, Placer
 from actors.quote.position import Booked, PositionKeeper
 from actors.quote.pricing import PricingModel, make_model
-from actors.quote.reconcile import Kind, Move, Terms, moves, ranked, tolerance_ticks
+from actors.quote.reconcile import Terms, moves, ranked, tolerance_ticks
 from actors.quote.signals import best_of_others, fair_ticks
+from actors.quote.sizes import Sizes
 from actors.quote.uptime import TwoSided
 from actors.quote.views import NEUTRAL, Effect, effect
 from actors.quote.volatility import EwmaVolatility, bps_per_root_min, kline_variance_per_s
-from actors.risk.leases import Refusal, Wallet
+from actors.risk.leases import Wallet
 from actors.vocab.config import FleetSettings
 from actors.vocab.control import Instruments, Stop
 from actors.vocab.instruments import Instrument
@@ -86,36 +88,9 @@ Event = Message | Timer | Backlog | GatewayLink | RiskLink | FeedLink | Instrume
 
 # A withdrawal without an answer is repeated, and a gateway that owes us something is asked again, this often.
 REPEAT_NS = NS_PER_S
-# Least time between two lease requests that a changed wish causes.
-WISH_GAP_NS = 20 * NS_PER_MS
-# Order sizes are worked out anew when the price has moved by this share: sizes that follow every tick would make
-# every quote differ from its wish.
-RESIZE_SHARE = 0.01
-# The lease asked for leaves this many whole ladders on top of the position: a fill can be answered at once.
-LADDERS_WANTED = 2
 
 _ORDERED_TO_STOP = {RiskState.CIRCUIT_BREAKER: Reason.CIRCUIT_BREAKER, RiskState.FULL_STOP: Reason.FULL_STOP}
 _BUY, _SELL = Side.BUY, Side.SELL
-
-
-class Counters:
-    """Everything counted since the start; plain numbers, shown as they are."""
-
-    def __init__(self) -> None:
-        self.updates = 0
-        self.decisions = 0
-        self.placed = 0
-        self.replaced = 0
-        self.cancelled = 0
-        self.pulls = 0  # times all quotes of the symbol were withdrawn at once
-        self.fills = 0
-        self.fills_repaired = 0
-        self.rejected = 0
-        self.refused_by_wallet = 0
-        self.budget_waits = 0  # moves put off for want of orders
-        self.answer_waits = 0  # moves put off because too many commands were unanswered
-        self.cross_waits = 0  # moves put off because our own other side was in the way
-        self.strays = 0  # answers about orders that are not ours any more
 
 
 class QuoteEngine:
@@ -153,8 +128,17 @@ class QuoteEngine:
         self._settings = quote
         self._fees = settings.fees
         self._model: PricingModel = make_model(quote)
+        self._sizes = Sizes(quote)
+        self._lease = LeaseKeeper(self.wallet, renew_interval_ns=settings.risk.renew_interval_ms * NS_PER_MS)
+        self._placer = Placer(
+            settings=quote,
+            wallet=self.wallet,
+            own=self.own,
+            position=self.position,
+            budget=self.budget,
+            counters=self.counters,
+        )
         self._own_in_book = own_in_book
-        self._renew_ns = settings.risk.renew_interval_ms * NS_PER_MS
         self._opinion_ns = int(settings.llm.opinion_interval_s * NS_PER_S / 2) if settings.llm.enabled else 0
         self._answer_ns = quote.answer_timeout_ms * NS_PER_MS
         self._refresh_ns = quote.refresh_interval_ms * NS_PER_MS
@@ -172,25 +156,13 @@ class QuoteEngine:
         self._hello_ns = 0
         self._hello_ref = 0  # orders up to here went out before the hello on this link
         self._hello_answered = False
-        self._dying_buy_lots = 0
-        self._dying_sell_lots = 0
         self._risk_up = False
-        self._request_no = 0
-        self._requested_ns = 0
-        self._asked_long = self._asked_short = 0
         self._stopping = ""
         self._released = False
         self._signals_ns = 0
 
         self._view: RegimeView | None = None
         self._view_ns = 0
-        self._usd_per_tick_lot = 0.0
-        self._min_notional_usd = 0.0
-        self._sized_at_ticks = 0.0
-        self._order_lots = 0
-        self._cap_lots = 0
-        self._lots_min = 1
-
         self._fair_ticks = 0.0
         self._decided_top: tuple[Level, Level] | None = None
         self._dirty = True  # something besides the book has changed since the last decision
@@ -198,13 +170,7 @@ class QuoteEngine:
         self._lots_version = -1  # of `own`, when the two below were made
         self._own_bids: dict[int, int] = {}
         self._own_asks: dict[int, int] = {}
-        # slot -> (not before, consecutive rejects)
-        self._backoff: dict[int, tuple[int, int]] = {}
-        self._reject_text = ""
-        # Why a side has no order, when nothing stops the whole symbol.
-        self._side_reasons: dict[Side, tuple[Reason, str]] = {
-            side: (Reason.STARTING, "nothing decided yet") for side in Side
-        }
+        # What stops the whole symbol; None while it is quoted as far as each side may.
         self._stop_reason: tuple[Reason, str] | None = (Reason.STARTING, "nothing received yet")
 
         self._handlers: dict[type, Callable[[Any, int], list[Command]]] = {
@@ -311,7 +277,8 @@ class QuoteEngine:
             self.counters.strays += 1
             return []
         self.position.adopt(state)
-        self._dying_buy_lots, self._dying_sell_lots = state.dying_buy_lots, state.dying_sell_lots
+        placer = self._placer
+        placer.dying_buy_lots, placer.dying_sell_lots = state.dying_buy_lots, state.dying_sell_lots
         first = not self._hello_answered
         self._hello_answered = True
         forgotten_ns = now_ns - self._answer_ns
@@ -320,11 +287,12 @@ class QuoteEngine:
         began = state.complete and not self._reconciled
         self._reconciled = state.complete
         commands: list[Command] = []
+        occasion = Occasion(Cause.TIMER, 0, now_ns)
         for order in list(self.own.by_ref.values()):
             # Whether a command that was on its way when the link broke arrived can't be known: the order goes.
-            lost = (first and order.ref <= self._hello_ref and order.pending) or order.sent_ns < forgotten_ns
-            if lost and order.pending and order.pending is not Pending.CANCEL:
-                commands.append(self._cancel(order, Cause.TIMER, now_ns))
+            lost = (first and order.ref <= self._hello_ref) or order.sent_ns < forgotten_ns
+            if order.pending and lost:
+                commands.append(placer.cancel(order, occasion))
         if began:
             commands += self._renew(now_ns)
         return commands + self._again(now_ns, Cause.TIMER)
@@ -337,21 +305,11 @@ class QuoteEngine:
                 # It lives although we have given it up: its size is not counted here, so it must go.
                 return [CancelOrder(self.venue, self.symbol, self.holder, update.ref, Cause.TIMER)]
             return []
-        if update.state is OrderState.REJECTED:
-            self._back_off(order.slot, update.reason, now_ns)
+        if update.state is OrderState.REJECTED or order.refused:
+            self._placer.on_reject(order.slot, update.reason, now_ns)
         elif update.state in (OrderState.OPEN, OrderState.PARTLY_FILLED):
-            if update.reason:
-                self._back_off(order.slot, update.reason, now_ns)
-            else:
-                self._backoff.pop(order.slot, None)
+            self._placer.on_accept(order.slot)
         return self._again(now_ns, Cause.FILL if update.state is OrderState.FILLED else Cause.TIMER)
-
-    def _back_off(self, slot: int, text: str, now_ns: int) -> None:
-        self.counters.rejected += 1
-        self._reject_text = text
-        count = self._backoff.get(slot, (0, 0))[1] + 1
-        wait_ms = min(self._settings.reject_backoff_ms * 2 ** min(count - 1, 16), self._settings.reject_backoff_max_ms)
-        self._backoff[slot] = (now_ns + wait_ms * NS_PER_MS, count)
 
     def _on_fill(self, fill: Fill, now_ns: int) -> list[Command]:
         if fill.venue != self.venue or fill.symbol != self.symbol:
@@ -394,43 +352,33 @@ class QuoteEngine:
         self.budget.set_rate(self.wallet.orders_per_min, now_ns)
         return self._again(now_ns, Cause.LEASE)
 
-    def _wanted_lots(self) -> tuple[int, int]:
-        """Worst-case (long, short) that the ladder would like, position included.
-
-        In whole ladders, so that a partial fill changes nothing, and up to the own cap. Spot can't go short: what
-        it may sell is what it holds.
-        """
-        position = self.position.lots
-        ladder = self._order_lots * self._settings.levels_count
-        if self._stopping or ladder <= 0:
-            return max(0, position), max(0, -position)
-        long_lots = min(self._cap_lots, _up_to_multiple(position, ladder) + LADDERS_WANTED * ladder)
-        short_lots = min(self._cap_lots, _up_to_multiple(-position, ladder) + LADDERS_WANTED * ladder)
-        if self.instrument is not None and self.instrument.market == "spot":
-            short_lots = 0
-        return max(0, position, long_lots), max(0, -position, short_lots)
+    def _wants(self) -> tuple[int, int]:
+        return wanted_lots(
+            position_lots=self.position.lots,
+            sizes=self._sizes,
+            spot=self.instrument is not None and self.instrument.market == "spot",
+            closing=bool(self._stopping),
+        )
 
     def _renew(self, now_ns: int) -> list[Command]:
         if not self._risk_up or self._released:
             return []
         mid = self._size_up(now_ns)
-        self._request_no += 1
-        self._requested_ns = now_ns
-        self._asked_long, self._asked_short = self._wanted_lots()
-        self.wallet.on_request_sent(self._request_no, now_ns)
         return [
-            LeaseRequest(
-                venue=self.venue,
-                symbol=self.symbol,
-                holder=self.holder,
-                request_no=self._request_no,
+            self._lease.request(
+                self._wants(),
                 position_lots=self.position.lots,
-                want_long_lots=self._asked_long,
-                want_short_lots=self._asked_short,
                 last_fill_no=self.position.last_fill_no,
                 mid_ticks=mid,
+                now_ns=now_ns,
             )
         ]
+
+    def _renew_if_wished(self, now_ns: int) -> list[Command]:
+        """Ask at once when more is wished than was asked for last; less can wait for the next renewal."""
+        if self._reconciled and self._lease.wishes_more(self._wants(), now_ns):
+            return self._renew(now_ns)
+        return []
 
     def _size_up(self, now_ns: int) -> float:
         """Mid of a good book, else 0. The first request needs sizes before the first decision has made them."""
@@ -438,18 +386,9 @@ class QuoteEngine:
         if self.instrument is None or book.problem(now_ns) is not None:
             return 0.0
         mid = (book.bids[0][0] + book.asks[0][0]) / 2
-        if self._sized_at_ticks == 0.0:
-            self._resize(mid)
+        if not self._sizes.order_lots:
+            self._sizes.follow(mid, self.instrument)
         return mid
-
-    def _renew_if_wished(self, now_ns: int) -> list[Command]:
-        """Ask at once when more is wished than was asked for last; less can wait for the next renewal."""
-        if not self._reconciled or now_ns - self._requested_ns < WISH_GAP_NS:
-            return []
-        want_long, want_short = self._wanted_lots()
-        if want_long <= self._asked_long and want_short <= self._asked_short:
-            return []
-        return self._renew(now_ns)
 
     # --- the rest ----------------------------------------------------------------------------------------------
 
@@ -470,8 +409,7 @@ class QuoteEngine:
         if old is not None and row.version < old.version:
             return []
         self.instrument = row
-        self._usd_per_tick_lot = row.usd_per_tick_lot
-        self._min_notional_usd = float(row.min_notional)
+        self._placer.perp = row.market == "perp"
         fee_bps = self._fees.maker_bps if self._fees.maker_bps is not None else row.maker_fee_bps
         quote = self._settings
         self._limits = SpreadLimits(
@@ -484,7 +422,7 @@ class QuoteEngine:
             cap_bps=quote.spread_bps_max,
             skew_bps_max=quote.skew_bps_max,
         )
-        self._sized_at_ticks = 0.0
+        self._sizes.forget()
         commands: list[Command] = []
         if old is not None and (old.tick_size, old.lot_size) != (row.tick_size, row.lot_size):
             # Every number we hold counts the old steps: withdraw, and learn position and book anew.
@@ -505,7 +443,7 @@ class QuoteEngine:
         commands: list[Command] = []
         if self._gateway_up and now_ns - self._hello_ns >= REPEAT_NS and self._gateway_owes(now_ns):
             commands.append(self._hello(now_ns))
-        if self._reconciled and now_ns - self._requested_ns >= self._renew_ns:
+        if self._reconciled and self._lease.due(now_ns):
             commands += self._renew(now_ns)
         else:
             commands += self._renew_if_wished(now_ns)
@@ -516,7 +454,7 @@ class QuoteEngine:
 
     def _gateway_owes(self, now_ns: int) -> bool:
         """True when its answer is overdue: the state itself, an order's outcome, or a fill."""
-        if not self._reconciled or self._dying_buy_lots or self._dying_sell_lots:
+        if not self._reconciled or self._placer.dying_buy_lots or self._placer.dying_sell_lots:
             return True
         owed_ns = self.own.owed_since_ns
         if owed_ns and now_ns - owed_ns > REPEAT_NS:
@@ -529,7 +467,7 @@ class QuoteEngine:
         if self.instrument is None or book.problem(now_ns) is not None or not self.volatility.ready:
             return []
         self._signals_ns = now_ns
-        unit = self._usd_per_tick_lot
+        unit = self.instrument.usd_per_tick_lot
         depth_usd = min(side_usd(book.bids, unit), side_usd(book.asks, unit))
         bid, ask = book.bids[0][0], book.asks[0][0]
         ratio = self._liquidity.note(depth_usd=depth_usd, spread=(ask - bid) / bid, now_ns=now_ns)
@@ -600,11 +538,7 @@ class QuoteEngine:
         self._dirty = False
         self._stop_reason = None
         self.counters.decisions += 1
-        sized_at = self._sized_at_ticks
-        commands = self._quote(top, cause, recv_ns, now_ns)
-        if self._sized_at_ticks != sized_at:
-            commands += self._renew_if_wished(now_ns)
-        return commands
+        return self._quote(top, Occasion(cause, recv_ns, now_ns))
 
     def _top(self) -> tuple[Level, Level] | None:
         """Best levels of the others."""
@@ -619,143 +553,108 @@ class QuoteEngine:
         ask = best_of_others(book.asks, self._own_asks) if self._own_asks else book.asks[0]
         return None if bid is None or ask is None else (bid, ask)
 
-    def _quote(self, top: tuple[Level, Level], cause: Cause, recv_ns: int, now_ns: int) -> list[Command]:
+    def _quote(self, top: tuple[Level, Level], occasion: Occasion) -> list[Command]:
         """Fair price, model, ladder, comparison with what is live."""
         (bid_ticks, bid_lots), (ask_ticks, ask_lots) = top
-        settings = self._settings
+        settings, sizes, now_ns = self._settings, self._sizes, occasion.now_ns
         fair = self._fair_ticks = fair_ticks(
             bid_ticks, bid_lots, ask_ticks, ask_lots, weight=settings.microprice_weight
         )
-        if abs(fair - self._sized_at_ticks) > RESIZE_SHARE * fair:
-            self._resize(fair)
-        if self._order_lots < self._lots_min:
-            return self._pull(
-                (
-                    Reason.BELOW_MIN_NOTIONAL,
-                    f"an order of {settings.order_usd:g} USD is {self._order_lots} lots, "
-                    f"the venue takes {self._lots_min} or more",
-                ),
-                now_ns,
-            )
-        view = effect(self._view, (now_ns - self._view_ns) / NS_PER_S) if self._view is not None else NEUTRAL
-        position = self.position.lots
-        centre_spread = bounded(
-            *self._model.centre_and_spread_bps(
-                position / self._order_lots,
-                position / max(1, self._cap_lots),
-                max(self.volatility.bps, settings.volatility_bps_min),
-            ),
-            self._limits,
-            view_floor_bps=view.spread_floor_bps,
-        )
-        if centre_spread is None:
+        assert self.instrument is not None  # the gate has seen it
+        resized = sizes.follow(fair, self.instrument)
+        if sizes.order_lots < sizes.lots_min:
+            return self._pull((Reason.BELOW_MIN_NOTIONAL, self._too_small()), now_ns)
+        view = NEUTRAL if self._view is None else effect(self._view, (now_ns - self._view_ns) / NS_PER_S)
+        priced = self._price(view)
+        if priced is None:
             return self._pull((Reason.NO_PRICE, f"model {settings.model} gave no number"), now_ns)
-        centre_bps, spread_bps = centre_spread
+        centre_bps, spread_bps = priced
         bid_edge, ask_edge = edges_ticks(fair_ticks=fair, centre_bps=centre_bps, spread_bps=spread_bps)
         room_buy, room_sell = self._rooms(view, fair)
-        lots_buy, lots_sell = self._sizes(view)
-        step = settings.level_step_bps * BPS * fair
-        bids = bid_wishes(
-            edge_ticks=bid_edge,
-            step_ticks=step,
-            ask_limit_ticks=ask_ticks,
-            levels_count=settings.levels_count,
-            lots_each=lots_buy,
-            room_lots=room_buy,
-            lots_min=self._lots_min,
-        )
-        asks = ask_wishes(
-            edge_ticks=ask_edge,
-            step_ticks=step,
-            bid_limit_ticks=bid_ticks,
-            levels_count=settings.levels_count,
-            lots_each=lots_sell,
-            room_lots=room_sell,
-            lots_min=self._lots_min,
-        )
-        self._explain(_BUY, bids, lots_buy, room_buy)
-        self._explain(_SELL, asks, lots_sell, room_sell)
+        lots_buy, lots_sell = self._order_sizes(view)
+        step, levels = settings.level_step_bps * BPS * fair, settings.levels_count
+        bids = bid_wishes(bid_edge, step, ask_ticks, levels, lots_buy, room_buy, sizes.lots_min)
+        asks = ask_wishes(ask_edge, step, bid_ticks, levels, lots_sell, room_sell, sizes.lots_min)
+        self._placer.hindrances.clear()
+        if not bids:
+            self._explain(_BUY, lots_buy, room_buy)
+        if not asks:
+            self._explain(_SELL, lots_sell, room_sell)
         self.budget.refill(now_ns)
         terms = Terms(
-            fair_ticks=fair,
-            spread_ticks=spread_bps * BPS * fair,
-            tolerance_ticks=tolerance_ticks(
-                fair_ticks=fair,
-                tolerance_bps=settings.refresh_tolerance_bps,
-                tolerance_share=settings.refresh_tolerance_share,
-                spread_bps=spread_bps,
-            ),
-            severe_ticks=fair * settings.refresh_tolerance_bps * BPS,
-            usd_per_tick_lot=self._usd_per_tick_lot,
-            refresh_interval_ns=self._refresh_ns,
-            scarcity=self.budget.scarcity,
-            now_ns=now_ns,
+            fair,
+            spread_bps * BPS * fair,
+            tolerance_ticks(fair, settings.refresh_tolerance_bps, settings.refresh_tolerance_share, spread_bps),
+            fair * settings.refresh_tolerance_bps * BPS,
+            sizes.usd_per_tick_lot,
+            self._refresh_ns,
+            self.budget.scarcity,
+            now_ns,
         )
-        by_slot = self.own.by_slot
-        levels = settings.levels_count
-        found = moves(_BUY, bids, by_slot, levels_count=levels, room_lots=room_buy, terms=terms)
-        found += moves(_SELL, asks, by_slot, levels_count=levels, room_lots=room_sell, terms=terms)
-        return self._carry_out(ranked(found), cause, recv_ns, now_ns) if found else []
+        found = moves(_BUY, bids, self.own.by_slot, levels, room_buy, terms)
+        found += moves(_SELL, asks, self.own.by_slot, levels, room_sell, terms)
+        commands: list[Command] = []
+        if found:
+            commands += self._placer.carry_out(ranked(found), occasion)
+        if resized:
+            commands += self._renew_if_wished(now_ns)
+        return commands
 
-    def _resize(self, fair: float) -> None:
-        """Order size, cap and the venue's minimum in lots, at this price."""
-        settings = self._settings
-        lot_usd = fair * self._usd_per_tick_lot
-        assert self.instrument is not None  # the gate has seen it
-        self._sized_at_ticks = fair
-        self._order_lots = min(math.floor(settings.order_usd / lot_usd + 1e-9), self.instrument.lots_max)
-        self._cap_lots = math.floor(settings.position_usd_max / lot_usd + 1e-9)
-        # Quotes stand off the fair price: a bid far below it needs more lots for the same notional.
-        far = fair * (1 - (settings.skew_bps_max + settings.spread_bps_max) * BPS)
-        self._lots_min = lots_min_at(
-            price_ticks=max(far, fair / 2),
-            lots_min=self.instrument.lots_min,
-            min_notional_usd=self._min_notional_usd,
-            usd_per_tick_lot=self._usd_per_tick_lot,
+    def _price(self, view: Effect) -> tuple[float, float] | None:
+        """The model's centre and spread inside all limits, in bps."""
+        position, sizes = self.position.lots, self._sizes
+        volatility_bps = self.volatility.bps
+        centre, spread = self._model.centre_and_spread_bps(
+            position / sizes.order_lots,
+            position / sizes.cap_lots if sizes.cap_lots else 0.0,
+            max(volatility_bps, self._settings.volatility_bps_min),
         )
+        return bounded(centre, spread, self._limits, view_floor_bps=view.spread_floor_bps)
 
     def _rooms(self, view: Effect, fair: float) -> tuple[int, int]:
         """Most lots that all bids, and all asks, may have together."""
-        wallet, position = self.wallet, self.position.lots
-        cap = self._cap_lots
+        wallet, position, placer = self.wallet, self.position.lots, self._placer
+        cap = self._sizes.cap_lots
         if view.position_usd_max < math.inf:
-            cap = min(cap, math.floor(view.position_usd_max / (fair * self._usd_per_tick_lot)))
-        room_buy = min(cap, wallet.long_lots) - position - self._dying_buy_lots
-        room_sell = min(cap, wallet.short_lots) + position - self._dying_sell_lots
+            cap = min(cap, math.floor(view.position_usd_max / (fair * self._sizes.usd_per_tick_lot)))
+        room_buy = min(cap, wallet.long_lots) - position - placer.dying_buy_lots
+        room_sell = min(cap, wallet.short_lots) + position - placer.dying_sell_lots
         if wallet.state is RiskState.REDUCE_ONLY:
-            room_buy = min(room_buy, -position - self._dying_buy_lots)
-            room_sell = min(room_sell, position - self._dying_sell_lots)
+            room_buy = min(room_buy, -position - placer.dying_buy_lots)
+            room_sell = min(room_sell, position - placer.dying_sell_lots)
         return max(0, room_buy), max(0, room_sell)
 
-    def _sizes(self, view: Effect) -> tuple[int, int]:
+    def _order_sizes(self, view: Effect) -> tuple[int, int]:
         """Lots of one bid and of one ask."""
-        lots, least, factor = self._order_lots, self._lots_min, self.wallet.quantity_factor
+        sizes, factor = self._sizes, self.wallet.quantity_factor
         if factor >= 1.0 and view is NEUTRAL:
-            return lots, lots
+            return sizes.order_lots, sizes.order_lots
         return (
-            scaled_lots(lots=lots, factor=factor * view.bid_factor, lots_min=least),
-            scaled_lots(lots=lots, factor=factor * view.ask_factor, lots_min=least),
+            scaled_lots(lots=sizes.order_lots, factor=factor * view.bid_factor, lots_min=sizes.lots_min),
+            scaled_lots(lots=sizes.order_lots, factor=factor * view.ask_factor, lots_min=sizes.lots_min),
         )
 
-    def _explain(self, side: Side, wishes: Sequence[Wish], lots_each: int, room_lots: int) -> None:
-        """Note why a side has no wish, or that it has one."""
-        if wishes:
-            self._side_reasons[side] = _ON_ITS_WAY
-        elif lots_each == 0:
-            self._side_reasons[side] = (Reason.MODEL_HOLD, "size factor 0")
-        elif self.wallet.state is RiskState.REDUCE_ONLY:
-            self._side_reasons[side] = (Reason.REDUCE_ONLY, self.wallet.state_reason)
-        elif room_lots < self._lots_min:
-            envelope = self.wallet.long_lots if side is _BUY else self.wallet.short_lots
-            bound = f"lease {envelope}" if envelope < self._cap_lots else f"cap {self._cap_lots}"
-            self._side_reasons[side] = (
-                Reason.LEASE_FULL,
-                f"position {self.position.lots}, {bound}, room {room_lots} lots",
-            )
-        else:
-            self._side_reasons[side] = (Reason.NO_PRICE, "below one tick")
+    def _too_small(self) -> str:
+        sizes = self._sizes
+        return (
+            f"an order of {self._settings.order_usd:g} USD is {sizes.order_lots} lots, "
+            f"the venue takes {sizes.lots_min} or more"
+        )
 
-    # --- carrying out ------------------------------------------------------------------------------------------
+    def _explain(self, side: Side, lots_each: int, room_lots: int) -> None:
+        """Note why a side has no wish."""
+        wallet, sizes = self.wallet, self._sizes
+        if lots_each == 0:
+            why = (Reason.MODEL_HOLD, "size factor 0")
+        elif wallet.state is RiskState.REDUCE_ONLY:
+            why = (Reason.REDUCE_ONLY, wallet.state_reason)
+        elif room_lots < sizes.lots_min:
+            envelope = wallet.long_lots if side is _BUY else wallet.short_lots
+            bound = f"lease {envelope}" if envelope < sizes.cap_lots else f"cap {sizes.cap_lots}"
+            why = (Reason.LEASE_FULL, f"position {self.position.lots}, {bound}, room {room_lots} lots")
+        else:
+            why = (Reason.NO_PRICE, "below one tick")
+        self._placer.hindrances[side] = why
 
     def _pull(self, reason: tuple[Reason, str], now_ns: int) -> list[Command]:
         """Withdraw everything; again after a while if orders still live. Nothing is sent without a link."""
@@ -764,155 +663,13 @@ class QuoteEngine:
         self._book.pending_recv_ns = 0
         if not self._gateway_up:
             return []
-        waiting = [
-            order
-            for order in self.own.by_ref.values()
-            if order.pending is not Pending.CANCEL or now_ns - order.sent_ns >= REPEAT_NS
-        ]
-        if not waiting:
+        orders = self.own.by_ref.values()
+        if not any(order.pending is not Pending.CANCEL or now_ns - order.sent_ns >= REPEAT_NS for order in orders):
             return []
         self.counters.pulls += 1
-        for order in self.own.by_ref.values():
+        for order in orders:
             self.own.cancelled(order, now_ns=now_ns)
-        return [CancelAll(self.venue, self.symbol, self.holder, f"{reason[0].value}: {reason[1]}")]
-
-    def _carry_out(self, wanted: list[Move], cause: Cause, recv_ns: int, now_ns: int) -> list[Command]:
-        """Send the moves that answers, budget, our own other side and the wallet allow, most valuable first."""
-        commands: list[Command] = []
-        unanswered = self.own.unanswered_count
-        for move in wanted:
-            if move.kind is Kind.CANCEL:
-                assert move.order is not None
-                commands.append(self._cancel(move.order, cause, now_ns, recv_ns))
-                continue
-            if not self._may_move(move, unanswered, now_ns):
-                if move.severe and move.order is not None and self.budget.tokens < 1.0:
-                    commands.append(self._cancel(move.order, cause, now_ns, recv_ns))
-                continue
-            command = self._spend(move, cause, recv_ns, now_ns)
-            if command is not None:
-                commands.append(command)
-                unanswered += 1
-        return commands
-
-    def _may_move(self, move: Move, unanswered: int, now_ns: int) -> bool:
-        counters = self.counters
-        if self._backoff and now_ns < self._backoff.get(move.slot, (0, 0))[0]:
-            if move.kind is Kind.PLACE:
-                self._side_reasons[move.side] = (Reason.REJECTED, self._reject_text)
-            return False
-        if unanswered >= self._settings.unanswered_max:
-            counters.answer_waits += 1
-            return False
-        # A bucket of one or two orders can't hold two back.
-        hold_back = min(move.hold_back, max(0.0, self.budget.capacity - 1.0))
-        if self.budget.tokens - 1.0 < hold_back:
-            counters.budget_waits += 1
-            if move.kind is Kind.PLACE:
-                self._side_reasons[move.side] = (
-                    Reason.ORDER_BUDGET,
-                    f"{self.budget.orders_per_min} a minute granted, {self.budget.tokens:.1f} left",
-                )
-            return False
-        opposite = self.own.nearest_ticks(move.side.other)
-        if opposite is not None and (move.price_ticks - opposite) * move.side >= 0:
-            # Our own other side stands (or may still stand) there; its answer brings us back here.
-            counters.cross_waits += 1
-            return False
-        return True
-
-    def _spend(
-        self, move: Move, cause: Cause, recv_ns: int, now_ns: int
-    ) -> LeasedOrder | LeasedReplace | CancelOrder | None:
-        """Ask the wallet for one order."""
-        live_buy = self.own.exposed_lots(_BUY) + self._dying_buy_lots
-        live_sell = self.own.exposed_lots(_SELL) + self._dying_sell_lots
-        age_us = max(0, now_ns - recv_ns) // 1000 if recv_ns else 0
-        order = move.order
-        if order is None:
-            ref = self.own.next_ref()
-            placed = self.wallet.place(
-                ref=ref,
-                slot=move.slot,
-                side=move.side,
-                price_ticks=move.price_ticks,
-                lots=move.rest_lots,
-                post_only=True,
-                reduce_only=self._reduce_only(),
-                position_lots=self.position.lots,
-                live_buy_lots=live_buy,
-                live_sell_lots=live_sell,
-                value_usd=move.value_usd,
-                cause=cause,
-                recv_ns=recv_ns,
-                age_us=age_us,
-                now_ns=now_ns,
-            )
-            if isinstance(placed, Refusal):
-                self._refused(move, placed)
-                return None
-            self.own.placed(
-                ref=ref,
-                slot=move.slot,
-                side=move.side,
-                price_ticks=move.price_ticks,
-                lots=move.rest_lots,
-                now_ns=now_ns,
-            )
-            self.counters.placed += 1
-            self.budget.take()
-            return placed
-        done = order.lots - order.rest_lots
-        rest = move.rest_lots
-        grow_max = self._grow_max(move.side, live_buy, live_sell)
-        if rest > order.rest_lots + grow_max:
-            rest = order.rest_lots + grow_max
-        replaced = self.wallet.replace(
-            ref=order.ref,
-            slot=order.slot,
-            side=order.side,
-            price_ticks=move.price_ticks,
-            lots=done + rest,
-            old_lots=order.lots,
-            position_lots=self.position.lots,
-            live_buy_lots=live_buy,
-            live_sell_lots=live_sell,
-            value_usd=move.value_usd,
-            cause=cause,
-            recv_ns=recv_ns,
-            age_us=age_us,
-            now_ns=now_ns,
-        )
-        if isinstance(replaced, Refusal):
-            self._refused(move, replaced)
-            return self._cancel(order, cause, now_ns, recv_ns)
-        self.own.replaced(order, price_ticks=move.price_ticks, lots=done + rest, now_ns=now_ns)
-        self.counters.replaced += 1
-        self.budget.take()
-        return replaced
-
-    def _grow_max(self, side: Side, live_buy: int, live_sell: int) -> int:
-        """Lots that may be added to a live order, everything else of its side at its worst."""
-        if side is _BUY:
-            return max(0, self.wallet.long_lots - self.position.lots - live_buy)
-        return max(0, self.wallet.short_lots + self.position.lots - live_sell)
-
-    def _reduce_only(self) -> bool:
-        """The venue holds us to it as well; spot venues don't know the flag."""
-        return (
-            self.wallet.state is RiskState.REDUCE_ONLY
-            and self.instrument is not None
-            and self.instrument.market == "perp"
-        )
-
-    def _refused(self, move: Move, refusal: Refusal) -> None:
-        self.counters.refused_by_wallet += 1
-        self._side_reasons[move.side] = (refusal.reason, refusal.text)
-
-    def _cancel(self, order: OwnOrder, cause: Cause, now_ns: int, recv_ns: int = 0) -> CancelOrder:
-        self.own.cancelled(order, now_ns=now_ns)
-        self.counters.cancelled += 1
-        return CancelOrder(self.venue, self.symbol, self.holder, order.ref, cause, recv_ns)
+        return [CancelAll(self.venue, self.symbol, self.holder, " ".join(reason).strip())]
 
     def _note_own(self, now_ns: int) -> None:
         """Orders changed: are both sides live?"""
@@ -927,7 +684,8 @@ class QuoteEngine:
         if self._stop_reason is not None:
             return {side: self._stop_reason for side in Side}
         quoting = (Reason.QUOTING, self.wallet.state_reason)
-        return {side: quoting if self.own.side_live(side) else self._side_reasons[side] for side in Side}
+        hindrances = self._placer.hindrances
+        return {side: quoting if self.own.side_live(side) else hindrances.get(side, _ON_ITS_WAY) for side in Side}
 
     def status(self, now_ns: int) -> dict[str, Any]:
         """Everything the operator's view shows of this symbol, JSON-able; quotes as the venue would spell them."""
@@ -943,7 +701,7 @@ class QuoteEngine:
             "fair": self._fair_ticks * row.tick_float if row is not None else 0.0,
             "position_lots": self.position.lots,
             "position": self.position.lots * row.lot_float if row is not None else 0.0,
-            "position_usd": self.position.lots * self._fair_ticks * self._usd_per_tick_lot,
+            "position_usd": self.position.lots * self._fair_ticks * self._sizes.usd_per_tick_lot,
             "state": self.wallet.state.name,
             "state_reason": self.wallet.state_reason,
             "bid_code": reasons[_BUY][0].name,
@@ -975,7 +733,3 @@ class QuoteEngine:
 
 
 _ON_ITS_WAY = (Reason.STARTING, "order on its way")
-
-
-def _up_to_multiple(lots: int, step: int) -> int:
-    return -(-lots // step) * step

@@ -62,7 +62,6 @@ def edges_ticks(*, fair_ticks: float, centre_bps: float, spread_bps: float) -> t
 
 
 def bid_wishes(
-    *,
     edge_ticks: float,
     step_ticks: float,
     ask_limit_ticks: int,
@@ -88,7 +87,6 @@ def bid_wishes(
 
 
 def ask_wishes(
-    *,
     edge_ticks: float,
     step_ticks: float,
     bid_limit_ticks: int,

@@ -37,6 +37,7 @@ class OwnOrder:
         "pending",
         "price_ticks",
         "ref",
+        "refused",
         "sent_ns",
         "side",
         "slot",
@@ -55,6 +56,7 @@ class OwnOrder:
         self.booked_lots = 0  # as fills have moved the position
         self.state = OrderState.PENDING
         self.pending = Pending.PLACE
+        self.refused = False  # the last replace was answered and changed nothing
         self.known = False  # the gateway has answered about it at least once
         self.target_ticks = price_ticks  # where a replace on its way wants it
         self.target_lots = lots
@@ -156,13 +158,14 @@ class OwnOrders:
     def on_update(self, update: OrderUpdate, now_ns: int) -> OwnOrder | None:
         """Take over what the gateway says; None when the order is not ours (any more).
 
-        While a replace is out the gateway reports REPLACING; the first OPEN or PARTLY_FILLED after it tells the
-        outcome, at whichever price and size it names. REPLACING, CANCELLING, PENDING and UNKNOWN answer nothing.
+        REPLACING, CANCELLING, PENDING and UNKNOWN answer nothing. `refused` of the order then tells whether this
+        update refused a replace.
         """
         order = self.by_ref.get(update.ref)
         if order is None:
             return None
         self.version += 1
+        order.refused = False
         order.known = order.known or update.state is not OrderState.PENDING
         order.state = update.state
         order.filled_lots = max(order.filled_lots, update.filled_lots)
@@ -170,12 +173,20 @@ class OwnOrders:
             order.changed_ns = now_ns
             self._end(order)
         elif update.state in _SETTLED:
-            order.price_ticks, order.lots = update.price_ticks, update.lots
-            if order.pending is not Pending.CANCEL or update.reason:
-                # A cancel that the gateway answers with a reason has failed: the order rests on.
-                order.pending = Pending.NONE
-                order.target_ticks, order.target_lots = order.price_ticks, order.lots
+            self._settle(order, update)
         return order
+
+    def _settle(self, order: OwnOrder, update: OrderUpdate) -> None:
+        """The order rests, at this price and size. Does that answer the command that is out?"""
+        order.price_ticks, order.lots = update.price_ticks, update.lots
+        if order.pending is Pending.CANCEL:
+            return  # the gateway pursues a cancel to its end
+        done = (order.price_ticks, order.lots) == (order.target_ticks, order.target_lots)
+        if order.pending is Pending.REPLACE and not (done or update.reason or update.ack_us >= 0):
+            return  # a fill that was on its way to us while the replace was on its way there
+        order.refused = order.pending is Pending.REPLACE and not done
+        order.target_ticks, order.target_lots = order.price_ticks, order.lots
+        order.pending = Pending.NONE
 
     def on_fill(self, ref: int, lots: int) -> OwnOrder | None:
         """Book a fill that has moved the position; returns its order."""

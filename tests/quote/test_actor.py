@@ -197,7 +197,7 @@ def test_quotes_both_sides_and_leaves_nothing_behind(loop: str) -> None:
             assert status["symbols"][SYMBOL]["bid_reason"] == "quoting"
             assert status["send_failures"] == 0
             quote = found.quote
-        assert [message.reason for message in found.gateway.of(CancelAll)] == ["stopping: orderly stop"]
+        assert [message.reason for message in found.gateway.of(CancelAll)] == ["stopping orderly stop"]
         assert found.gateway.open == set()
         assert len(found.risk.of(LeaseRelease)) == 1
         assert (await quote.status())["stopped"]

@@ -46,7 +46,7 @@ from tests.quote.stage import (
     update,
 )
 
-PULLED = CancelAll(VENUE, SYMBOL, HOLDER, "no lease: expired")
+PULLED = CancelAll(VENUE, SYMBOL, HOLDER, "no lease expired")
 
 
 def why(quoter: QuoteEngine, side: Side = Side.BUY) -> Reason:
@@ -176,7 +176,7 @@ def test_time_alone_pulls_the_quotes() -> None:
 
     commands = quoter.handle(Timer(), T0 + 2_000 * MS)
 
-    assert commands == [CancelAll(VENUE, SYMBOL, HOLDER, "no lease: expired, risk is down")]
+    assert commands == [CancelAll(VENUE, SYMBOL, HOLDER, "no lease expired, risk is down")]
 
 
 def test_withdrawal_without_an_answer_is_repeated() -> None:
@@ -229,7 +229,7 @@ def test_a_halt_pulls_everything_at_once(state: RiskState) -> None:
 
     commands = quoter.handle(grant(0, grant_no=2, state=state, reason="price move 5.1 %"), T0 + 10 * MS)
 
-    assert commands == [CancelAll(VENUE, SYMBOL, HOLDER, f"{state.name}: price move 5.1 %")]
+    assert commands == [CancelAll(VENUE, SYMBOL, HOLDER, f"{state.name} price move 5.1 %")]
     assert quoter.reasons()[Side.SELL] == (Reason[state.name], "price move 5.1 %")
 
 
@@ -852,7 +852,7 @@ def test_stop_cancels_waits_and_gives_the_lease_back() -> None:
     quoter = quoting()
 
     commands = quoter.handle(Stop("end of run"), T0 + MS)
-    assert commands == [CancelAll(VENUE, SYMBOL, HOLDER, "stopping: end of run")]
+    assert commands == [CancelAll(VENUE, SYMBOL, HOLDER, "stopping end of run")]
     assert not quoter.stopped
     refs = list(quoter.own.by_ref)
     assert quoter.handle(update(refs[0], OrderState.CANCELLED), T0 + 2 * MS) == []
