@@ -201,22 +201,26 @@ class _WrappedKline(msgspec.Struct, gc=False):
     data: _Kline
 
 
-_wrapped = msgspec.json.Decoder(_Wrapped)
-_probe = msgspec.json.Decoder(_Probe)
-_depth, _wrapped_depth = msgspec.json.Decoder(_Depth), msgspec.json.Decoder(_WrappedDepth)
-_partial, _wrapped_partial = msgspec.json.Decoder(_Partial), msgspec.json.Decoder(_WrappedPartial)
-_top, _wrapped_top = msgspec.json.Decoder(_Top), msgspec.json.Decoder(_WrappedTop)
-_trade, _wrapped_trade = msgspec.json.Decoder(_Trade), msgspec.json.Decoder(_WrappedTrade)
-_agg_trade, _wrapped_agg_trade = msgspec.json.Decoder(_AggTrade), msgspec.json.Decoder(_WrappedAggTrade)
-_mark, _wrapped_mark = msgspec.json.Decoder(_Mark), msgspec.json.Decoder(_WrappedMark)
-_liquidation, _wrapped_liquidation = msgspec.json.Decoder(_Liquidation), msgspec.json.Decoder(_WrappedLiquidation)
-_kline, _wrapped_kline = msgspec.json.Decoder(_Kline), msgspec.json.Decoder(_WrappedKline)
+_wrapped = msgspec.json.Decoder(_Wrapped).decode
+_probe = msgspec.json.Decoder(_Probe).decode
+# All of these read combined frames; a raw frame is put into a wrapper first, which its slower path can afford.
+_depth = msgspec.json.Decoder(_WrappedDepth).decode
+_partial = msgspec.json.Decoder(_WrappedPartial).decode
+_top = msgspec.json.Decoder(_WrappedTop).decode
+_trade = msgspec.json.Decoder(_WrappedTrade).decode
+_agg_trade = msgspec.json.Decoder(_WrappedAggTrade).decode
+_mark = msgspec.json.Decoder(_WrappedMark).decode
+_liquidation = msgspec.json.Decoder(_WrappedLiquidation).decode
+_kline = msgspec.json.Decoder(_WrappedKline).decode
 _snapshot = msgspec.json.Decoder(_Snapshot)
 _candles = msgspec.json.Decoder(list[tuple[int, str, str, str, str, str, int, str, int, str, str, str]])
 
 # Combined frames begin with the stream name; recorded and live ones are spelled without a space.
 _HEAD: Final = b'{"stream":"'
 _HEAD_SIZE: Final = len(_HEAD)
+
+_BUY: Final = Side.BUY  # an enum member costs two look-ups each time
+_SELL: Final = Side.SELL
 
 
 class BinanceMarket:
@@ -234,26 +238,26 @@ class BinanceMarket:
         self._streams = tuple(streams if streams is not None else STREAMS[self._market])
         self._map = SymbolMap(venue, instruments)
         self._books = self._map.books
-        # First letters after the "@" of a stream name -> decoder of the whole combined frame. Two letters suffice to
-        # tell the kinds apart; `depth` needs a second look, see `_on_depth`.
+        # First letters after the "@" of a stream name -> reader of the combined frame. Two letters suffice to tell the
+        # kinds apart; `depth` needs a second look, see `_on_depth`.
         self._by_name: dict[bytes, Callable[[bytes], MarketEvent | None]] = {
             b"de": self._on_depth,
-            b"bo": lambda frame: self._top_event(_wrapped_top.decode(frame).data),
-            b"tr": lambda frame: self._trade_event(_wrapped_trade.decode(frame).data),
-            b"ag": lambda frame: self._agg_trade_event(_wrapped_agg_trade.decode(frame).data),
-            b"ma": lambda frame: self._mark_event(_wrapped_mark.decode(frame).data),
-            b"fo": lambda frame: self._liquidation_event(_wrapped_liquidation.decode(frame).data),
-            b"kl": lambda frame: self._kline_event(_wrapped_kline.decode(frame).data),
+            b"bo": self._on_top,
+            b"tr": self._on_trade,
+            b"ag": self._on_agg_trade,
+            b"ma": self._on_mark,
+            b"fo": self._on_liquidation,
+            b"kl": self._on_kline,
         }
-        # "e" of a raw frame -> decoder of that frame.
+        # "e" -> reader of the combined frame, where the stream name does not tell.
         self._by_type: dict[str, Callable[[bytes], MarketEvent | None]] = {
-            "depthUpdate": lambda frame: self._depth_event(_depth.decode(frame)),
-            "bookTicker": lambda frame: self._top_event(_top.decode(frame)),
-            "trade": lambda frame: self._trade_event(_trade.decode(frame)),
-            "aggTrade": lambda frame: self._agg_trade_event(_agg_trade.decode(frame)),
-            "markPriceUpdate": lambda frame: self._mark_event(_mark.decode(frame)),
-            "forceOrder": lambda frame: self._liquidation_event(_liquidation.decode(frame)),
-            "kline": lambda frame: self._kline_event(_kline.decode(frame)),
+            "depthUpdate": self._on_diff_depth,
+            "bookTicker": self._on_top,
+            "trade": self._on_trade,
+            "aggTrade": self._on_agg_trade,
+            "markPriceUpdate": self._on_mark,
+            "forceOrder": self._on_liquidation,
+            "kline": self._on_kline,
         }
 
     # --- REST ---------------------------------------------------------------------------------------------------
@@ -383,20 +387,23 @@ class BinanceMarket:
 
     def _decode_other(self, frame: bytes) -> MarketEvent | None:
         """Raw frames, combined frames of unusual spelling, and frames about the connection."""
-        probe = _probe.decode(frame)
+        probe = _probe(frame)
         if probe.stream:
-            wrapped = _wrapped.decode(frame)
-            if b"lastUpdateId" in bytes(wrapped.data):
-                return self._partial_event(wrapped.stream, _partial.decode(wrapped.data))
-            if "@depth" in wrapped.stream and wrapped.stream.partition("@depth")[2][:1].isdigit():
-                return self._on_full_depth(_depth.decode(wrapped.data))
-            return self._decode_other(bytes(wrapped.data))
+            return self._by_stream(probe.stream, frame)
+        wrapped = b'{"data":%s}' % frame
         handler = self._by_type.get(probe.e)
         if handler is not None:
-            return handler(frame)
+            return handler(wrapped)
         if probe.u >= 0 and probe.B and not probe.e:  # spot book tickers carry no type
-            return self._top_event(_top.decode(frame))
+            return self._on_top(wrapped)
         return self._notice(probe, frame)
+
+    def _by_stream(self, stream: str, frame: bytes) -> MarketEvent | None:
+        """A combined frame with spaces, or with its parts in another order, or of a stream that all symbols share."""
+        inner = bytes(_wrapped(frame).data)
+        if stream.partition("@depth")[2][:1].isdigit():
+            return self._on_partial(stream, frame)
+        return self._decode_other(inner)
 
     def _notice(self, probe: _Probe, frame: bytes) -> MarketEvent | None:
         number = probe.id if isinstance(probe.id, int) else 0
@@ -416,15 +423,14 @@ class BinanceMarket:
 
     def _on_depth(self, frame: bytes) -> MarketEvent | None:
         """`<symbol>@depth…` is a diff, `<symbol>@depth5|10|20…` a whole top, and both have the same fields on USD-M."""
-        tail = frame[frame.find(b"@") + 6 : _HEAD_SIZE + 60]
-        if not tail[:1].isdigit():
-            return self._depth_event(_wrapped_depth.decode(frame).data)
-        if self._market == "perp":
-            return self._on_full_depth(_wrapped_depth.decode(frame).data)
-        name = frame[_HEAD_SIZE : frame.find(b'"', _HEAD_SIZE)].decode()
-        return self._partial_event(name, _wrapped_partial.decode(frame).data)
+        end = frame.find(b'"', _HEAD_SIZE)
+        at = frame.find(b"@", _HEAD_SIZE, end) + 6
+        if frame[at : at + 1].isdigit():
+            return self._on_partial(frame[_HEAD_SIZE:end].decode(), frame)
+        return self._on_diff_depth(frame)
 
-    def _depth_event(self, data: _Depth) -> DepthDelta | None:
+    def _on_diff_depth(self, frame: bytes) -> DepthDelta | None:
+        data = _depth(frame).data
         book = self._books.get(data.s)
         if book is None:
             return None
@@ -439,20 +445,18 @@ class BinanceMarket:
             [(ticks[p], lots[q]) for p, q in data.a],
         )
 
-    def _on_full_depth(self, data: _Depth) -> PartialDepth | None:
-        book = self._books.get(data.s)
-        if book is None:
-            return None
-        bids, asks = _levels(book, data.b), _levels(book, data.a)
-        return PartialDepth(book.symbol, data.u, data.E * NS_PER_MS, bids, asks)
-
-    def _partial_event(self, stream: str, data: _Partial) -> PartialDepth | None:
+    def _on_partial(self, stream: str, frame: bytes) -> PartialDepth | None:
         book = self._books.get(stream.partition("@")[0].upper())
         if book is None:
             return None
-        return PartialDepth(book.symbol, data.lastUpdateId, 0, _levels(book, data.bids), _levels(book, data.asks))
+        if self._market == "perp":
+            full = _depth(frame).data
+            return PartialDepth(book.symbol, full.u, full.E * NS_PER_MS, _levels(book, full.b), _levels(book, full.a))
+        top = _partial(frame).data
+        return PartialDepth(book.symbol, top.lastUpdateId, 0, _levels(book, top.bids), _levels(book, top.asks))
 
-    def _top_event(self, data: _Top) -> TopOfBook | None:
+    def _on_top(self, frame: bytes) -> TopOfBook | None:
+        data = _top(frame).data
         book = self._books.get(data.s)
         if book is None:
             return None
@@ -467,22 +471,37 @@ class BinanceMarket:
             lots[data.A],
         )
 
-    def _trade_event(self, data: _Trade) -> PublicTrade | None:
+    def _on_trade(self, frame: bytes) -> PublicTrade | None:
+        data = _trade(frame).data
         book = self._books.get(data.s)
         # USD-M also reports insurance fund and ADL deals here ("X"): no taker chose their price.
         if book is None or data.X != "MARKET":
             return None
-        side = Side.SELL if data.m else Side.BUY
-        return PublicTrade(book.symbol, data.t, data.E * NS_PER_MS, side, book.ticks[data.p], book.public_lots[data.q])
+        return PublicTrade(
+            book.symbol,
+            data.t,
+            data.E * NS_PER_MS,
+            _SELL if data.m else _BUY,
+            book.ticks[data.p],
+            book.public_lots[data.q],
+        )
 
-    def _agg_trade_event(self, data: _AggTrade) -> PublicTrade | None:
+    def _on_agg_trade(self, frame: bytes) -> PublicTrade | None:
+        data = _agg_trade(frame).data
         book = self._books.get(data.s)
         if book is None:
             return None
-        side = Side.SELL if data.m else Side.BUY
-        return PublicTrade(book.symbol, data.a, data.E * NS_PER_MS, side, book.ticks[data.p], book.public_lots[data.q])
+        return PublicTrade(
+            book.symbol,
+            data.a,
+            data.E * NS_PER_MS,
+            _SELL if data.m else _BUY,
+            book.ticks[data.p],
+            book.public_lots[data.q],
+        )
 
-    def _mark_event(self, data: _Mark) -> MarkPrice | None:
+    def _on_mark(self, frame: bytes) -> MarkPrice | None:
+        data = _mark(frame).data
         book = self._books.get(data.s)
         if book is None:
             return None
@@ -493,17 +512,20 @@ class BinanceMarket:
             raise VenueFault(f"{self.venue} {book.symbol}: mark price is no number: {error}") from error
         return MarkPrice(book.symbol, data.E * NS_PER_MS, mark, index, rate, data.T)
 
-    def _liquidation_event(self, data: _Liquidation) -> Liquidation | None:
-        book = self._books.get(data.o.s)
+    def _on_liquidation(self, frame: bytes) -> Liquidation | None:
+        data = _liquidation(frame).data
+        order = data.o
+        book = self._books.get(order.s)
         if book is None:
             return None
-        side = Side.BUY if data.o.S == "BUY" else Side.SELL
+        side = Side.BUY if order.S == "BUY" else Side.SELL
         # The bankruptcy price may lie off the grid; nobody trades on it here.
         return Liquidation(
-            book.symbol, data.E * NS_PER_MS, side, book.nearest_ticks(data.o.p), book.whole_lots(data.o.q)
+            book.symbol, data.E * NS_PER_MS, side, book.nearest_ticks(order.p), book.public_lots[order.q]
         )
 
-    def _kline_event(self, data: _Kline) -> KlineEvent | None:
+    def _on_kline(self, frame: bytes) -> KlineEvent | None:
+        data = _kline(frame).data
         book = self._books.get(data.s)
         if book is None:
             return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from actors.venues.binance.calls import ServerAccount
@@ -75,3 +76,6 @@ moments_ms = st.integers(min_value=0, max_value=4_000_000_000_000)
 levels = st.lists(st.tuples(ticks, lots), max_size=5)
 client_ids = st.from_regex(r"[a-zA-Z0-9_-]{1,36}", fullmatch=True)
 cents = st.integers(min_value=-(10**9), max_value=10**9).map(lambda n: f"{n / 100:.2f}")
+
+# No deadline: the properties are pure, so a slow example only says that the machine was busy.
+steady = settings(deadline=None, max_examples=60)

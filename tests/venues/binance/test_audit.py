@@ -34,6 +34,7 @@ from tests.venues.binance.examples import (
     moments_ms,
     sides,
     some_lots,
+    steady,
     ticks,
     wire,
 )
@@ -72,6 +73,7 @@ def ledger_orders(draw, venue: str) -> LedgerOrder:
 
 
 @pytest.mark.parametrize("venue", VENUES)
+@steady
 @given(data=st.data())
 def test_orders_survive_the_wire(venue: str, data) -> None:
     rows = data.draw(st.lists(ledger_orders(venue), max_size=4))
@@ -102,6 +104,7 @@ def ledger_trades(draw, venue: str) -> LedgerTrade:
 
 
 @pytest.mark.parametrize("venue", VENUES)
+@steady
 @given(data=st.data())
 def test_trades_survive_the_wire(venue: str, data) -> None:
     rows = data.draw(st.lists(ledger_trades(venue), max_size=4))
@@ -112,6 +115,7 @@ def test_trades_survive_the_wire(venue: str, data) -> None:
     assert AUDITS[venue].decode_trades(reply.status, reply.body) == sorted(rows, key=lambda row: row.fill.trade_id)
 
 
+@steady
 @given(
     st.lists(
         st.builds(
@@ -136,6 +140,7 @@ def test_income_survives_the_wire(rows: list[LedgerIncome]) -> None:
     assert audit.decode_income(reply.status, reply.body) == rows
 
 
+@steady
 @given(
     st.lists(
         st.builds(

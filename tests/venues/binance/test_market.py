@@ -40,6 +40,7 @@ from tests.venues.binance.examples import (
     lots,
     moments_ms,
     sides,
+    steady,
     ticks,
     wire,
 )
@@ -56,6 +57,7 @@ def wrapped(stream: str, data: str) -> bytes:
 # --- exactness ------------------------------------------------------------------------------------------------------
 
 
+@steady
 @given(
     st.sampled_from(["0.1", "0.01", "0.00000001", "1", "10", "0.5", "0.25"]),
     st.integers(0, 10**12),
@@ -260,11 +262,13 @@ def events(symbols, *, perp: bool):
     return st.one_of(*common_events, *([st.builds(Liquidation, symbols, moments_ns, sides, ticks, lots)] * perp))
 
 
+@steady
 @given(events(perp_symbols, perp=True))
 def test_perp_events_survive_the_wire(event) -> None:
     check_round_trip("binance_perp", PERP, event)
 
 
+@steady
 @given(events(spot_symbols, perp=False))
 def test_spot_events_survive_the_wire(event) -> None:
     check_round_trip("binance_spot", SPOT, event)
@@ -285,6 +289,7 @@ def check_round_trip(venue: str, client: BinanceMarket, event) -> None:
             assert client.decode(raw) == event, stream
 
 
+@steady
 @given(perp_symbols, moments_ms, st.integers(1, 10**9), st.integers(1, 10**9), st.integers(-(10**6), 10**6), moments_ms)
 def test_mark_prices_survive_to_eight_digits(
     symbol: str, at_ms: int, mark: int, index: int, rate: int, next_ms: int
@@ -322,6 +327,7 @@ def test_snapshots_are_asked_in_the_venues_sizes(
 
 
 @pytest.mark.parametrize("venue", VENUES)
+@steady
 @given(ids, levels, levels)
 def test_snapshots_and_klines_survive_the_wire(venue: str, seq: int, bids, asks) -> None:
     ends = wire(venue)

@@ -37,6 +37,7 @@ from tests.venues.binance.examples import (
     moments_ms,
     sides,
     some_lots,
+    steady,
     ticks,
     wire,
 )
@@ -94,6 +95,7 @@ def row_of(order: VenueOrder, created_ms: int = 1) -> LedgerOrder:
 
 
 @pytest.mark.parametrize("venue", VENUES)
+@steady
 @given(data=st.data())
 def test_orders_survive_the_wire(venue: str, data) -> None:
     order = data.draw(orders(venue))
@@ -104,6 +106,7 @@ def test_orders_survive_the_wire(venue: str, data) -> None:
 
 
 @pytest.mark.parametrize("venue", VENUES)
+@steady
 @given(data=st.data(), trade_id=ids, size=some_lots, maker=st.booleans(), fee=cents)
 def test_a_fill_and_the_order_it_led_to_survive_the_wire(venue, data, trade_id, size, maker, fee) -> None:
     order = msgspec.structs.replace(data.draw(orders(venue)), state=data.draw(st.sampled_from(SEEN[1:3])), reason="")

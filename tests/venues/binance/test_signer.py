@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from actors.venues.binance.signer import Signer, Verifier, rest_payload, ws_payload
 from actors.venues.dialect import Credentials
 from actors.vocab.errors import ConfigError
+from tests.venues.binance.examples import steady
 
 DATA = Path(__file__).resolve().parents[3].parent / "shared" / "data"
 
@@ -191,6 +192,7 @@ def test_published_vectors_of_the_collection() -> None:
         assert Signer(Credentials(row["api_key"], row["secret"])).sign(row["payload"]) == row["expected"], row["id"]
 
 
+@steady
 @given(st.dictionaries(st.text(min_size=1, max_size=8), st.text(max_size=20), max_size=6))
 def test_what_is_signed_parses_back(params: dict[str, str]) -> None:
     assert dict(parse_qsl(rest_payload(params), keep_blank_values=True)) == params

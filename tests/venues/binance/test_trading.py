@@ -54,6 +54,7 @@ from tests.venues.binance.examples import (
     client_ids,
     lower,
     sides,
+    steady,
     wire,
 )
 
@@ -109,6 +110,7 @@ def order_requests(draw, venue: str):
 
 @pytest.mark.parametrize("ws", [False, True])
 @pytest.mark.parametrize("venue", VENUES)
+@steady
 @given(data=st.data())
 def test_order_requests_survive_the_wire(venue: str, ws: bool, data) -> None:
     request = data.draw(order_requests(venue))
