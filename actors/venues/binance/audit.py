@@ -22,7 +22,7 @@ from actors.venues.binance.common import (
     plain,
 )
 from actors.venues.binance.errors import reject_of
-from actors.venues.binance.orders import OrderRow, to_ledger_order
+from actors.venues.binance.orders import OrderRow, order_lots, order_ticks, to_ledger_order
 from actors.venues.binance.replies import TradeRow, to_fill
 from actors.venues.binance.trading import BinanceTrading
 from actors.venues.dialect import HttpRequest
@@ -233,7 +233,7 @@ class BinanceAudit:
                 rows.append(
                     LedgerPosition(
                         symbol=book.symbol,
-                        position_lots=book.instrument.lots(row.positionAmt),
+                        position_lots=book.whole_lots(row.positionAmt),
                         entry_ticks=float(row.entryPrice) * book.inv_tick,
                         mark_ticks=float(row.markPrice) * book.inv_tick,
                         unrealized=row.unRealizedProfit,
@@ -289,9 +289,9 @@ class BinanceAudit:
             venue_order_id=str(row.orderId),
             amendment_id=row.amendmentId,
             time_ms=row.time,
-            price_ticks_before=book.ticks[change.price.before],
-            price_ticks=book.ticks[change.price.after],
-            lots_before=book.lots[change.origQty.before],
-            lots=book.lots[change.origQty.after],
+            price_ticks_before=order_ticks(book, change.price.before),
+            price_ticks=order_ticks(book, change.price.after),
+            lots_before=order_lots(book, change.origQty.before),
+            lots=order_lots(book, change.origQty.after),
             amendments_count=change.count,
         )

@@ -199,11 +199,21 @@ class Book(msgspec.Struct, frozen=True):
 
     def nearest_ticks(self, text: str) -> int:
         """For prices that may lie off today's grid: averages, liquidations, old candles."""
-        return int((Decimal(text) / self.instrument.tick).to_integral_value())
+        return int((_decimal(text) / self.instrument.tick).to_integral_value())
 
     def whole_lots(self, text: str) -> int:
-        """For volumes that may hold parts of today's lot."""
-        return int(Decimal(text) / self.instrument.lot)
+        """For volumes and positions that may hold parts of today's lot; rounds toward zero."""
+        return int(_decimal(text) / self.instrument.lot)
+
+
+def _decimal(text: str) -> Decimal:
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        value = Decimal("NaN")
+    if not value.is_finite():
+        raise VenueFault(f"{text!r} is not a decimal number")
+    return value
 
 
 class SymbolMap:

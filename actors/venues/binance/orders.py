@@ -97,12 +97,35 @@ def is_system(client_id: str) -> bool:
     return client_id.startswith(SYSTEM_ID_PREFIXES)
 
 
-def fill_ticks(book: Book, price: str) -> int:
-    """Ticks of an execution. Liquidations deal at averages off the grid: the nearest tick beats losing the fill."""
+def order_ticks(book: Book, price: str) -> int:
+    """Ticks of an order or execution; the nearest where off the grid.
+
+    Liquidations deal at averages, and orders from before a change of steps keep theirs: a rounded row beats a lost one.
+    """
     try:
         return book.ticks[price]
     except VenueFault:
         return book.nearest_ticks(price)
+
+
+def order_lots(book: Book, size: str) -> int:
+    """Lots of an order or what is filled of it, rounded down where it holds parts of a lot.
+
+    Old makers with finer sizes leave takers with odd rests, and one of those may reach an order of ours.
+    """
+    try:
+        return book.lots[size]
+    except VenueFault:
+        return book.whole_lots(size)
+
+
+def last_lots(book: Book, last: str, total: str) -> int:
+    """Lots of one execution, so that executions always add up to the rounded `total` after them."""
+    try:
+        return book.lots[last]
+    except VenueFault:
+        before = Decimal(total) - Decimal(last)
+        return order_lots(book, total) - book.whole_lots(format(before, "f"))
 
 
 def to_ack(
@@ -116,9 +139,9 @@ def to_ack(
         client_id=client_id or row.our_id,
         venue_order_id=str(row.orderId),
         state=state_of(row.status),
-        price_ticks=book.ticks[row.price] or ticks,
-        lots=book.lots[row.origQty] or lots,
-        filled_lots=book.lots[row.executedQty],
+        price_ticks=order_ticks(book, row.price) or ticks,
+        lots=order_lots(book, row.origQty) or lots,
+        filled_lots=order_lots(book, row.executedQty),
         event_ns=ns(row.changed_ms),
     )
 
@@ -132,9 +155,9 @@ def to_order(names: SymbolMap, row: OrderRow, request_no: int) -> VenueOrder:
         venue_order_id=str(row.orderId),
         side=side_of(row.side),
         state=state_of(row.status),
-        price_ticks=book.ticks[row.price],
-        lots=book.lots[row.origQty],
-        filled_lots=book.lots[row.executedQty],
+        price_ticks=order_ticks(book, row.price),
+        lots=order_lots(book, row.origQty),
+        filled_lots=order_lots(book, row.executedQty),
         event_ns=ns(row.changed_ms),
     )
 
@@ -146,9 +169,9 @@ def to_open_order(names: SymbolMap, row: OrderRow) -> OpenOrder:
         venue_order_id=str(row.orderId),
         symbol=book.symbol,
         side=side_of(row.side),
-        price_ticks=book.ticks[row.price],
-        lots=book.lots[row.origQty],
-        filled_lots=book.lots[row.executedQty],
+        price_ticks=order_ticks(book, row.price),
+        lots=order_lots(book, row.origQty),
+        filled_lots=order_lots(book, row.executedQty),
         created_ms=row.time or row.changed_ms,
     )
 
@@ -162,9 +185,9 @@ def to_ledger_order(names: SymbolMap, row: OrderRow) -> LedgerOrder:
         venue_order_id=str(row.orderId),
         side=side_of(row.side),
         state=state_of(row.status),
-        price_ticks=book.ticks[row.price],
-        lots=book.lots[row.origQty],
-        filled_lots=book.lots[row.executedQty],
+        price_ticks=order_ticks(book, row.price),
+        lots=order_lots(book, row.origQty),
+        filled_lots=order_lots(book, row.executedQty),
         filled_quote=plain(quote),
         created_ms=row.time or row.changed_ms,
         updated_ms=row.changed_ms,

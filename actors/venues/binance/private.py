@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from actors.venues.binance.common import SymbolMap, market_of, ns, plain
-from actors.venues.binance.orders import fill_ticks, is_system, side_of, state_of
+from actors.venues.binance.orders import is_system, last_lots, order_lots, order_ticks, side_of, state_of
 from actors.vocab.errors import VenueFault
 from actors.vocab.orders import OrderState
 from actors.vocab.venue_io import (
@@ -148,7 +148,7 @@ class PrivateReader:
                 head = _envelope.decode(body)
             handler = self._by_type.get(head.e)
             return handler(body) if handler is not None else []
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, ArithmeticError, ValueError) as error:  # the latter two: no numbers
             raise VenueFault(f"{self._venue}: private frame is not readable: {error}: {body[:300]!r}") from error
 
     def _execution_report(self, body: bytes) -> list[VenueEvent]:
@@ -168,8 +168,8 @@ class PrivateReader:
         event_ns = ns(time_ms)
         side = side_of(report.S)
         events: list[VenueEvent] = []
-        last_lots = book.lots[report.l]
-        if report.x in ("TRADE", "CALCULATED") and last_lots:
+        traded_lots = last_lots(book, report.l, report.z)
+        if report.x in ("TRADE", "CALCULATED") and traded_lots:
             events.append(
                 VenueFill(
                     request_no=0,
@@ -179,8 +179,8 @@ class PrivateReader:
                     trade_id=report.t,
                     side=side,
                     # Some reports carry no last price; the limit is the worst it can have been, zero would be absurd.
-                    price_ticks=fill_ticks(book, report.L) or fill_ticks(book, report.p),
-                    lots=last_lots,
+                    price_ticks=order_ticks(book, report.L) or order_ticks(book, report.p),
+                    lots=traded_lots,
                     maker=report.m,
                     fee=report.n or "0",
                     fee_asset=report.N or "",
@@ -197,9 +197,9 @@ class PrivateReader:
                 venue_order_id=str(report.i),
                 side=side,
                 state=state,
-                price_ticks=fill_ticks(book, report.p),
-                lots=book.lots[report.q],
-                filled_lots=book.lots[report.z],
+                price_ticks=order_ticks(book, report.p),
+                lots=order_lots(book, report.q),
+                filled_lots=order_lots(book, report.z),
                 event_ns=event_ns,
                 reason=_reason(report, state),
             )
@@ -232,7 +232,7 @@ class PrivateReader:
             book = self._names.books.get(row.s)
             if book is None:
                 continue
-            lots = book.instrument.lots(row.pa)
+            lots = book.whole_lots(row.pa)
             before = net.get(book.symbol)
             entry = float(row.ep) * book.inv_tick if lots or before is None else before.entry_ticks
             net[book.symbol] = Position(book.symbol, lots + (before.position_lots if before else 0), entry)

@@ -13,7 +13,7 @@ import msgspec
 
 from actors.venues.binance.common import SymbolMap, market_of, ns, plain
 from actors.venues.binance.errors import kind_of, reject_of, retry_after_ms
-from actors.venues.binance.orders import OrderRow, fill_ticks, side_of, to_ack, to_open_order, to_order
+from actors.venues.binance.orders import OrderRow, order_lots, order_ticks, side_of, to_ack, to_open_order, to_order
 from actors.vocab.errors import ConfigError, VenueFault
 from actors.vocab.market import Side
 from actors.vocab.orders import OrderState
@@ -239,7 +239,7 @@ class ReplyReader:
     def _success(self, request: VenueRequest, body: bytes) -> list[VenueEvent]:
         try:
             return self._events(request, body)
-        except (msgspec.DecodeError, VenueFault, ConfigError, ValueError) as error:
+        except (msgspec.DecodeError, VenueFault, ConfigError, ArithmeticError, ValueError) as error:
             return [self._unreadable(request, str(error))]
 
     def _unreadable(self, request: VenueRequest, why: str) -> VenueReject:
@@ -333,7 +333,7 @@ class ReplyReader:
             book = self._names.books.get(row.symbol)
             if book is None:
                 continue
-            lots = book.instrument.lots(row.positionAmt)
+            lots = book.whole_lots(row.positionAmt)
             before = net.get(book.symbol)
             entry = float(row.entryPrice) * book.inv_tick if lots or before is None else before.entry_ticks
             net[book.symbol] = Position(book.symbol, lots + (before.position_lots if before else 0), entry)
@@ -395,8 +395,8 @@ def to_fill(names: SymbolMap, row: TradeRow, request_no: int) -> VenueFill:
         venue_order_id=str(row.orderId),
         trade_id=row.id,
         side=row.our_side,
-        price_ticks=fill_ticks(book, row.price),
-        lots=book.lots[row.qty],
+        price_ticks=order_ticks(book, row.price),
+        lots=order_lots(book, row.qty),
         maker=row.maker or row.isMaker,
         fee=row.commission,
         fee_asset=row.commissionAsset,

@@ -245,3 +245,30 @@ def test_orders_in_other_symbols_are_left_alone() -> None:
     (frame,) = ENDS["binance_perp"].server.private_frames(order, now_ms=NOW_MS)
 
     assert through("binance_perp", [frame.replace(b"BTCUSDT", b"DOGEUSDT")]) == []
+
+
+def test_odd_rests_of_takers_add_up_to_whole_lots() -> None:
+    """A taker that first met an old maker's dust fills us by parts of a lot; no fill may be lost, none invented."""
+    reader = ENDS["binance_spot"].trading
+    base = VenueOrder(0, "BTCUSDT", "a", "9", Side.SELL, OrderState.PARTLY_FILLED, 6_000_000, 3_000, 0, NOW_NS)
+    fill = VenueFill(0, "BTCUSDT", "a", "9", 5, Side.SELL, 6_000_000, 1, True, "0", "USDT", NOW_NS)
+    (frame,) = ENDS["binance_spot"].server.private_frames(fill, now_ms=NOW_MS, order=row_of(base))
+    report = json.loads(frame)
+    total = 0
+    for last, filled in (("0.009811", "0.009811"), ("0.000009", "0.00982"), ("0.00018", "0.01"), ("0.02", "0.03")):
+        events = reader.decode_private(json.dumps(report | {"l": last, "z": filled}))
+        total += sum(event.lots for event in events if isinstance(event, VenueFill))
+        order = events[-1]
+        assert isinstance(order, VenueOrder)
+        assert order.filled_lots == total
+
+    assert total == 3_000
+
+
+@pytest.mark.parametrize("field", ["l", "z", "L", "p", "q"])
+def test_numbers_that_are_none_are_the_venues_fault(field: str) -> None:
+    order = VenueOrder(0, "BTCUSDT", "a", "9", Side.BUY, OrderState.OPEN, 601, 7, 0, NOW_NS)
+    (frame,) = ENDS["binance_spot"].server.private_frames(order, now_ms=NOW_MS, execution="TRADE")
+    report = json.loads(frame) | {"l": "1", "z": "1", "L": "5"} | {field: "many"}
+    with pytest.raises(VenueFault):
+        ENDS["binance_spot"].trading.decode_private(json.dumps(report))
