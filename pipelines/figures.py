@@ -82,6 +82,10 @@ class Figures:
     def quoting_count(self) -> int:
         return sum(bool(row["two_sided"]) for row in self.quotes().values())
 
+    def quoted_count(self) -> int:
+        """Symbols whose both sides have stood at least once."""
+        return sum(bool(row["first_quote_ns"]) for row in self.quotes().values())
+
     def in_sync_count(self) -> int:
         return sum(int(status.get("books_ok_count", 0)) for status in self.of("feed:"))
 
@@ -111,7 +115,7 @@ class Figures:
             elapsed_s=elapsed_s,
             symbols_count=len(self._plan.symbols),
             quoting_count=self.quoting_count(),
-            net_usd=float(self.risk.get("pnl", {}).get("net", 0.0)),
+            net_usd=float(self.risk.get("pnl", {}).get("net_usd", 0.0)),
             gross_usd=float(risk.get("gross_usd_now", 0.0)),
             gross_limit_usd=float(risk.get("gross_limit_usd", 0.0)),
             state=str(risk.get("state", "starting")),
@@ -146,7 +150,7 @@ class Figures:
                     ask=str(row["ask"]),
                     spread_bps=float(row["spread_bps"]),
                     position_usd=float(row["position_usd"]),
-                    pnl_usd=float(money.get(symbol, {}).get("net", 0.0)),
+                    pnl_usd=float(money.get(symbol, {}).get("net_usd", 0.0)),
                     fills_count=int(money.get(symbol, {}).get("fills_count", 0)),
                     state=str(row["state"]),
                     reason="; ".join(reasons),
@@ -162,10 +166,10 @@ class Figures:
         latency = self.histogram("frame_to_order", ["gateway:"])
         one = Sample(
             at_s=round(at_s, 1),
-            net_usd=float(pnl.get("net", 0.0)),
-            spread_capture_usd=float(pnl.get("spread_capture", 0.0)),
-            inventory_usd=float(pnl.get("inventory", 0.0)),
-            fees_usd=float(pnl.get("fees", 0.0)),
+            net_usd=float(pnl.get("net_usd", 0.0)),
+            spread_capture_usd=float(pnl.get("spread_capture_usd", 0.0)),
+            inventory_usd=float(pnl.get("inventory_usd", 0.0)),
+            fees_usd=float(pnl.get("fees_usd", 0.0)),
             gross_usd=float(risk.get("exposed_usd_now", risk.get("gross_usd_now", 0.0))),
             net_exposure_usd=sum(float(row["position_usd"]) for row in self.quotes().values()),
             quoting_count=self.quoting_count(),
@@ -192,8 +196,10 @@ class Figures:
     ) -> RunFacts:
         """Everything `summary.json` needs. `equity_change_usd` is the venue's own word, where it can be asked."""
         risk = self.risk
-        pnl = {name: Decimal(str(risk.get("pnl", {}).get(name, 0))) for name in PARTS}
-        net = equity_change_usd if equity_change_usd is not None else Decimal(str(risk.get("pnl", {}).get("net", 0)))
+        pnl = {name: Decimal(str(risk.get("pnl", {}).get(f"{name}_usd", 0))) for name in PARTS}
+        net = equity_change_usd
+        if net is None:
+            net = Decimal(str(risk.get("pnl", {}).get("net_usd", 0)))
         gateways, feeds = self.of("gateway:"), self.of("feed:")
         latency = {
             "frame_to_quote": self.histogram("frame_to_quote", ["quote:"]),
@@ -229,10 +235,7 @@ class Figures:
             cpu_share={"total": round(cpu_share, 4), "by_actor_kind": self.cpu_by_kind()},
             feed=feed_part,
             llm=_llm(self.of("llm:")),
-            reconcile={
-                **{key: int(value) for key, value in risk.get("reconcile", {}).items()},
-                **_reconcile(gateways),
-            },
+            reconcile=_reconcile([risk, *gateways]),
             markout_bps={key: float(value) for key, value in risk.get("markout_bps", {}).items() if value is not None},
             memory_mb=self._memory(ray_pss_mb),
             restarts=dict(self.restarts),
@@ -247,8 +250,8 @@ class Figures:
             {
                 "symbol": row["symbol"],
                 "fills": int(row["fills_count"]),
-                "net_usd": float(row["net"]),
-                **{f"{name}_usd": float(row[name]) for name in PARTS},
+                "net_usd": float(row["net_usd"]),
+                **{f"{name}_usd": float(row[f"{name}_usd"]) for name in PARTS},
                 "turnover_usd": float(row["turnover_usd"]),
                 "markout_5s_bps": float(row["markout_bps"].get("5s") or 0.0),
                 "position_usd": float(row["position_usd"]),
@@ -281,7 +284,8 @@ def _llm(members: list[Status]) -> dict[str, Any]:
     return figures
 
 
-def _reconcile(gateways: list[Status]) -> dict[str, int]:
+def _reconcile(views: list[Status]) -> dict[str, int]:
+    """Risk's and the gateways' counts, added up."""
     names = ("position_mismatch_count", "orphan_orders_count", "lost_fills_count", "foreign_orders_count")
-    total = merge_counts([_numbers(status.get("reconcile", {})) for status in gateways])
-    return {name: int(total.get(name, 0)) for name in names}
+    total = merge_counts([_numbers(status.get("reconcile", {})) for status in views])
+    return {**{name: 0 for name in names}, **{name: int(value) for name, value in total.items()}}

@@ -11,6 +11,7 @@ import typer
 
 from actors.vocab.errors import ConfigError
 from pipelines.exits import ExitCode, refuse
+from pipelines.launcher import in_own_session
 from pipelines.plan import RunPlan, make_run_dir, new_run_id, parse_duration
 from pipelines.settings import load_settings
 from pipelines.symbols import parse_symbols, parse_venues
@@ -62,7 +63,7 @@ def main(
         refuse(error)
     from pipelines.supervisor import supervise  # Ray is imported only once the input is known to be good
 
-    sys.exit(supervise(plan, as_json=json_))
+    sys.exit(in_own_session(lambda: supervise(plan, as_json=json_)))
 
 
 def _plan(

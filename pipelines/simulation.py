@@ -24,7 +24,7 @@ class SimulatedWorld(msgspec.Struct, frozen=True):
 
 async def start_simulation(plan: RunPlan, fleet: Fleet, runtime_dir: Path) -> SimulatedWorld:
     """Start one actor with all simulated venues (or the replay) and the relay; return where they listen."""
-    from actors.sim.actor import SimVenueActor
+    from actors.sim.actor import SimVenueActor, VenueEndpoint
 
     markets: tuple[Market, ...] = tuple(dict.fromkeys("spot" if "_spot" in venue else "perp" for venue in plan.venues))
     options: dict[str, Any] = {"key_dir": str(runtime_dir), "seed": plan.seed}
@@ -35,19 +35,19 @@ async def start_simulation(plan: RunPlan, fleet: Fleet, runtime_dir: Path) -> Si
         rows = universe.choose(plan.symbols, markets[0])
         options |= {"markets": markets, "universe": rows, "quote": universe.quote}
     sim = fleet.start("sim:binance", SimVenueActor, plan.settings.model_dump_json(), **options)
-    endpoints: dict[str, dict[str, Any]] = await sim.start.remote()
+    endpoints: dict[str, VenueEndpoint] = await sim.start.remote()
     accounts = tuple(
         VenueAccount(
-            venue=one["venue"],
-            dialect=one["dialect"],
-            market=one["market"],
-            rest_url=one["rest_url"],
-            stream_url=one["stream_url"],
-            order_url=one["order_url"],
-            key_file=one["key_file"],
+            venue=one.venue,
+            dialect=one.dialect,
+            market=one.market,
+            rest_url=one.rest_url,
+            stream_url=one.stream_url,
+            order_url=one.order_url,
+            key_file=one.key_file,
             key_env="",
-            account_id=one["account_id"],
-            streams=tuple(one["streams"]),
+            account_id=one.account_id,
+            streams=one.streams,
         )
         for one in endpoints.values()
     )

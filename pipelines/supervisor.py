@@ -228,7 +228,7 @@ class Supervisor:
         screen.stage("books", "books in sync", total=wanted)
         screen.stage("quoting", "symbols quoting", total=wanted)
         while not stopped.done():
-            quoting = figures.quoting_count()
+            quoting = figures.quoted_count()
             screen.reached("books", figures.in_sync_count())
             screen.reached("quoting", quoting)
             if quoting == wanted:

@@ -7,6 +7,7 @@ a constructor after a crash and tells nobody, so nobody else could start it agai
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -68,7 +69,7 @@ def start_ray(*, address: str | None, namespace: str, cpus: int | None = None) -
     options: dict[str, Any] = {
         "namespace": namespace,
         "log_to_driver": False,
-        "logging_level": "ERROR",
+        "logging_level": logging.ERROR,
     }
     if address:
         context = ray.init(address=address, **options)

@@ -134,4 +134,4 @@ class FakeRegistry(LocalHandle):
             await self.actor.stop()
 
     def _new_actor(self) -> RegistryActor:
-        return RegistryActor(codec.encode(self.run_description), exit_process=self.exits.append)
+        return RegistryActor("registry", codec.encode(self.run_description), exit_process=self.exits.append)

@@ -51,7 +51,6 @@ from actors.vocab.errors import OurFault
 from actors.vocab.message import Message
 from actors.vocab.units import NS_PER_MS, NS_PER_S
 
-ROLE = "registry"
 TICK_S = 0.5
 # Pushes wait this long for more changes, so that fifty members starting at once do not cause fifty directories each.
 PUSH_DELAY_S = 0.05
@@ -71,6 +70,7 @@ class RegistryActor:
 
     def __init__(
         self,
+        role: str,
         run: bytes,
         *,
         environ: Mapping[str, str] | None = None,
@@ -80,11 +80,12 @@ class RegistryActor:
         description = codec.decode(run)
         if not isinstance(description, RunDescription):
             raise OurFault(f"the registry was given {type(description).__name__}, expected RunDescription")
+        self._role = role
         self._run = description
         self._environ = environment() if environ is None else environ
         self._exit_process = exit_process
-        self.incarnation = new_incarnation(ROLE)
-        self._log = ActorLog(ROLE, description.run_dir)
+        self.incarnation = new_incarnation(role)
+        self._log = ActorLog(role, description.run_dir)
         self._roster = Roster(
             # Wall milliseconds, so that a new life of the registry always numbers above the one before.
             first_version=time.time_ns() // NS_PER_MS,
@@ -161,7 +162,7 @@ class RegistryActor:
         links = self._start()
         directory = self._roster.directory()
         return {
-            "role": ROLE,
+            "role": self._role,
             "incarnation": self.incarnation,
             "version": directory.version,
             "complete": directory.complete,
@@ -190,7 +191,7 @@ class RegistryActor:
             return self._links
         tcp_host = tcp_address(self._run.tcp_host, self._environ)
         self._links = Links(
-            name=ROLE,
+            name=self._role,
             incarnation=self.incarnation,
             host=host_id(self._environ),
             runtime_dir=runtime_folder(self._run.runtime_dir, self._environ),
@@ -273,7 +274,7 @@ class RegistryActor:
                 for greeting in self._server.peers:
                     self._handle(Heard(greeting.name, greeting.incarnation))
                     self._stop_replaced(greeting)
-            self._handle(Heard(ROLE, self.incarnation))
+            self._handle(Heard(self._role, self.incarnation))
             self._handle(Tick())
         except Exception as error:
             self._fault(error)
@@ -283,7 +284,7 @@ class RegistryActor:
         self._log.info(text)
 
     def _fault(self, error: BaseException) -> None:
-        print(f"{ROLE} stops: {error!r}", file=sys.stderr, flush=True)
+        print(f"{self._role} stops: {error!r}", file=sys.stderr, flush=True)
         self._log.error("stops on a fault", error=error)
         self._close()
         self._exit_process(1)

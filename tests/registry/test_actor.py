@@ -112,7 +112,7 @@ def test_a_new_life_of_the_registry_numbers_its_directories_above_the_old() -> N
 def test_what_is_not_what_it_should_be_is_our_fault() -> None:
     async def main() -> None:
         with pytest.raises(OurFault, match="expected RunDescription"):
-            RegistryActor(codec.encode(FillsAgain("v", 1)))
+            RegistryActor("registry", codec.encode(FillsAgain("v", 1)))
         with short_dir() as folder:
             registry = FakeRegistry(run_description(folder))
             with pytest.raises(OurFault, match="expected Instruments"):

@@ -1,0 +1,69 @@
+"""Keeps signals meant for the driver away from everything that Ray starts.
+
+A terminal sends Ctrl-C and its own end to a whole process group, and tools like `timeout` do the same with SIGTERM:
+Ray's daemons would die together with the driver, before it could cancel its orders. So the driver and all that it
+starts live in a session of their own, and the process that the user started only passes signals on to the driver.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import NoReturn
+
+FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def in_own_session(work: Callable[[], int]) -> int:
+    """Run `work` in a child with its own session; return its exit code. Call before any thread has started.
+
+    If this process is killed outright, the child is told by SIGTERM (on Linux) and ends in order.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    early: list[int] = []
+    for number in FORWARDED:
+        signal.signal(number, lambda got, _frame: early.append(got))
+    child = os.fork()
+    if child == 0:
+        _work_and_leave(work, early)
+
+    def forward(number: int, _frame: FrameType | None) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, number)
+
+    for number in FORWARDED:
+        signal.signal(number, forward)
+    for got in early:
+        forward(got, None)
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status) if not os.WIFSIGNALED(status) else 128 + os.WTERMSIG(status)
+
+
+def _work_and_leave(work: Callable[[], int], early: list[int]) -> NoReturn:
+    """The child's whole life."""
+    early.clear()
+    os.setsid()
+    for number in FORWARDED:
+        signal.signal(number, signal.default_int_handler)  # until the supervisor installs its own
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    code = 1
+    try:
+        code = work()
+    except KeyboardInterrupt:
+        code = 130
+    except SystemExit as leaving:
+        code = leaving.code if isinstance(leaving.code, int) else 1
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)

@@ -1,0 +1,51 @@
+"""A signal to the whole process group reaches the driver alone, and once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+SCRIPT = """
+import signal, subprocess, sys
+from pipelines.launcher import in_own_session
+def work():
+    daemon = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(30)"])
+    caught = []
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda got, frame: caught.append(got))
+    print("ready", flush=True)
+    while not caught:
+        signal.pause()
+    print("daemon lives" if daemon.poll() is None else "daemon died", len(caught), flush=True)
+    daemon.kill(); daemon.wait()
+    return 7
+sys.exit(in_own_session(work))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_the_group_spares_what_the_driver_started(number: signal.Signals) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", SCRIPT], cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        os.killpg(process.pid, number)
+        assert process.stdout.readline() == "daemon lives 1\n"
+        assert process.wait(timeout=10) == 7
+
+
+def test_the_driver_is_told_when_its_launcher_is_killed() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", SCRIPT], cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.kill()
+        assert process.stdout.readline() == "daemon lives 1\n"
