@@ -7,6 +7,7 @@ from decimal import Decimal
 from actors.risk.core import RiskCore
 from actors.risk.leasing import Leasing
 from actors.risk.seats import Desk, Seat
+from actors.vocab.instruments import Instrument
 from actors.vocab.leases import RiskState
 from actors.vocab.orders import Fill, OrderRow, PositionAdjust
 from actors.vocab.units import NS_PER_S
@@ -59,7 +60,9 @@ class Accounts:
         core = self._core
         desk.applied_no = row.fill_no
         seat = desk.seats.get(row.symbol)
-        if seat is None:
+        if seat is None and not row.symbol and isinstance(row, PositionAdjust):
+            self._account_change(row)
+        elif seat is None:
             core.count("fills_of_unknown_symbols_count")
         elif isinstance(row, Fill):
             self._fill(seat, row, now_ns)
@@ -98,7 +101,7 @@ class Accounts:
         core, ledger = self._core, seat.ledger
         reason = adjust.reason.lower()
         if "funding" in reason:
-            ledger.funding(self._value_usd(seat, adjust.asset, Decimal(adjust.amount), adjust.symbol))
+            ledger.funding(self._value_usd(seat.instrument, adjust.asset, Decimal(adjust.amount)))
         change = adjust.position_lots - ledger.known_lots
         if change and seat.opened:
             core.book.foreign(seat.lease, position_change_lots=change)
@@ -106,6 +109,13 @@ class Accounts:
                 self._warn(seat, f"position changed by {change} lots without us: {adjust.reason}", now_ns)
         ledger.adjust(change)
         core.value(seat)
+
+    def _account_change(self, adjust: PositionAdjust) -> None:
+        """Funding of an account as a whole is profit; a transfer or deposit is not."""
+        if "funding" in adjust.reason.lower():
+            amount = self._value_usd(None, adjust.asset, Decimal(adjust.amount))
+            self._core.account_ledgers[adjust.venue].funding(amount)
+            self._core.net_usd += float(amount)
 
     def _warn(self, seat: Seat, text: str, now_ns: int) -> None:
         until_ns = now_ns + FOREIGN_WARNING_S * NS_PER_S
@@ -118,20 +128,18 @@ class Accounts:
         amount = Decimal(fill.fee)
         if not amount:
             return amount
-        return self._value_usd(seat, fill.fee_asset, amount, fill.symbol, price_ticks=fill.price_ticks)
+        return self._value_usd(seat.instrument, fill.fee_asset, amount, price_ticks=fill.price_ticks)
 
     def _value_usd(
-        self, seat: Seat, asset: str, amount: Decimal, symbol: str, *, price_ticks: int | None = None
+        self, instrument: Instrument | None, asset: str, amount: Decimal, *, price_ticks: int | None = None
     ) -> Decimal:
-        """Value an amount: quote currency as it is, base at the price of the fill or the mid, others at their mid."""
-        instrument = seat.instrument
-        if asset in USD_LIKE or asset in ("", instrument.quote):
+        """Value an amount: a quote currency as it is, base at the price of the fill, anything else at its mid."""
+        if asset in USD_LIKE or asset == "" or (instrument is not None and asset == instrument.quote):
             return amount
-        if asset == instrument.base:
-            ticks = Decimal(price_ticks) if price_ticks is not None else Decimal(seat.mid2) / 2
-            return amount * ticks * instrument.tick
-        for other in self._core.seats.values():
-            if other.instrument.base == asset and other.mid2 and other.instrument.quote in USD_LIKE:
-                return amount * Decimal(other.mid2) / 2 * other.instrument.tick
+        if instrument is not None and asset == instrument.base and price_ticks is not None:
+            return amount * price_ticks * instrument.tick
+        for seat in self._core.seats.values():
+            if seat.instrument.base == asset and seat.mid2 and seat.instrument.quote in USD_LIKE:
+                return amount * seat.mid2 / 2 * seat.instrument.tick
         self.unvalued_fees[asset] = self.unvalued_fees.get(asset, Decimal(0)) + amount
         return Decimal(0)

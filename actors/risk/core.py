@@ -38,7 +38,9 @@ class RiskCore:
         self.seats: dict[tuple[str, str], Seat] = {}
         self.desks: dict[str, Desk] = {}
         self.mids2: dict[tuple[str, str], int] = {}  # (venue, symbol) -> newest good mid, twice
-        self.net_usd = 0.0  # sum of Seat.net_usd
+        # venue -> what belongs to no symbol: funding that the venue books to the account as a whole
+        self.account_ledgers: dict[str, Ledger] = {}
+        self.net_usd = 0.0  # sum of Seat.net_usd and of the account ledgers
         self.peers: dict[str, str] = {}  # incarnation -> role, of live links
         self.trade_keys: set[tuple[str, str, int]] = set(loaded.trade_keys)
         self.loosening: dict[int, list[tuple[str, RiskState]]] = {}  # journal sequence -> what it allows
@@ -88,6 +90,11 @@ class RiskCore:
                 ((gateway, ms) for where, gateway, ms in loaded.last_lives if where == venue), ("", 0)
             )
             self.desks[venue] = desk
+            self.account_ledgers[venue] = ledger = Ledger(_account_instrument(venue))
+            row = next((r for r in loaded.ledgers if (r.venue, r.symbol, r.run_id) == (venue, "", self.run_id)), None)
+            if row is not None:
+                ledger.restore(LedgerState.from_json(row.state_json))
+                self.net_usd += ledger.net_float()
         return desk
 
     def seats_of(self, scope: str) -> list[Seat]:
@@ -142,6 +149,12 @@ class RiskCore:
 
     # --- sums ------------------------------------------------------------------------------------------------
 
+    def sum_net(self) -> float:
+        """Net profit of this run, summed from nothing."""
+        return sum(seat.net_usd for seat in self.seats.values()) + sum(
+            ledger.net_float() for ledger in self.account_ledgers.values()
+        )
+
     def value(self, seat: Seat) -> None:
         """Move the running sum of net profit by what this symbol changed."""
         net = seat.ledger.net_float()
@@ -172,9 +185,9 @@ class RiskCore:
     def fill_rows(self, seat: Seat | None, row: Fill | PositionAdjust) -> tuple[Row, ...]:
         """What one fill or adjustment leaves in the journal."""
         rows: tuple[Row, ...] = (row, FillNoRow(row.venue, row.fill_no))
-        if seat is None:
-            return rows
-        ledger = seat.ledger
+        if seat is None and row.symbol:
+            return rows  # a symbol of no instrument: numbered and kept, valued by nobody
+        ledger = self.account_ledgers[row.venue] if seat is None else seat.ledger
         return (
             *rows,
             LedgerRow(
@@ -183,7 +196,12 @@ class RiskCore:
                 run_id=self.run_id,
                 position_lots=ledger.known_lots,
                 average_ticks=ledger.average_ticks,
-                trade_id=seat.trade_id,
+                trade_id=0 if seat is None else seat.trade_id,
                 state_json=ledger.state().to_json(),
             ),
         )
+
+
+def _account_instrument(venue: str) -> Instrument:
+    """A ledger of the account as a whole needs steps, and never uses them."""
+    return Instrument("", venue, "perp", "", "", "", "1", "1")

@@ -27,6 +27,10 @@ def summary(core: RiskCore, accounts: Accounts) -> dict[str, Any]:
         for name in _PARTS:
             pnl[name] += getattr(parts, name)
         symbols.append(_symbol(core, seat, parts))
+    for ledger in core.account_ledgers.values():
+        parts = ledger.parts()
+        for name in _PARTS:
+            pnl[name] += getattr(parts, name)
     figures = core.figures
     fleet = core.states.scopes[FLEET]
     gross_max = figures.get("gross_usd_max", 0.0)

@@ -256,7 +256,9 @@ class LeaseBook:
         price = self._price(lease)
         if state is RiskState.REDUCE_ONLY:
             long, short = limits.reduce_envelope(lease.position_lots)
-            return min(long, lease.reserved_long), min(short, lease.reserved_short)
+            return min(long, lease.reserved_long - lease.extra_long), min(
+                short, lease.reserved_short - lease.extra_short
+            )
         gross, venue = self.gross, lease.venue_pool
         worst_cap = (
             min(
@@ -268,6 +270,9 @@ class LeaseBook:
         )
         long_cap = min(worst_cap, (lease.base_long.limit - lease.base_long.used + lease.long_amount) // price)
         short_cap = min(worst_cap, (lease.base_short.limit - lease.base_short.used + lease.short_amount) // price)
+        # Foreign changes since the last report are reserved on top of any envelope.
+        long_cap -= lease.extra_long
+        short_cap -= lease.extra_short
         return (
             self._side(lease.long_lots, lease.want_long, long_cap, (gross, venue, lease.base_long)),
             self._side(lease.short_lots, lease.want_short, short_cap, (gross, venue, lease.base_short)),
@@ -335,12 +340,16 @@ class LeaseBook:
         other_holder = lease.holder not in ("", holder)
         lease.grants = [*kept, (no, long_lots, short_lots)]
         lease.token_no, lease.long_lots, lease.short_lots, lease.holder = no, long_lots, short_lots, holder
-        if kept or other_holder or lease.exposed_long > long_lots or lease.exposed_short > short_lots:
+        if (
+            kept
+            or other_holder
+            or lease.exposed_long > long_lots
+            or lease.exposed_short > short_lots
+            # An unconfirmed fence would cancel what this envelope allows: the gateway takes a higher number only.
+            or (lease.fence is not None and (long_lots, short_lots) != (lease.fence.long_lots, lease.fence.short_lots))
+        ):
             lease.fence = Fence(lease.symbol, no, long_lots, short_lots)
             self._fencing.setdefault(lease.venue, {})[lease.symbol] = lease
-        elif lease.fence is not None and (long_lots != lease.fence.long_lots or short_lots != lease.fence.short_lots):
-            # An unconfirmed fence would cancel what the raised envelope allows; widen it, its number stays.
-            lease.fence = Fence(lease.symbol, lease.fence.min_grant_no, long_lots, short_lots)
         self._settle(lease)
         pools = (self.gross, lease.venue_pool, lease.base_long, lease.base_short)
         for pool, used in zip(pools, before, strict=True):
@@ -400,8 +409,8 @@ class LeaseBook:
 
     def holder_view(self, lease: SymbolLease, *, position_lots: int) -> None:
         """A holder knows of fills that have not arrived: reserve the worse of both views."""
-        lease.extra_long += max(0, position_lots - lease.reserved_long)
-        lease.extra_short += max(0, -position_lots - lease.reserved_short)
+        lease.exposed_long = max(lease.exposed_long, position_lots)
+        lease.exposed_short = max(lease.exposed_short, -position_lots)
         self._settle(lease)
 
     def mark(self, lease: SymbolLease, price_nusd: int) -> None:

@@ -103,7 +103,7 @@ class Guard:
     def _slow_checks(self) -> None:
         core = self._core
         self._checks_count += 1
-        core.net_usd = sum(seat.net_usd for seat in core.seats.values())
+        core.net_usd = core.sum_net()
         if self._checks_count % VERIFY_EVERY == 0:
             core.book.verify()
         if not core.is_open:

@@ -672,6 +672,11 @@ class Fleet:
         if not gateway.dead and gateway.fill_no >= 0:
             gateway.publish(symbol, self.trade_id, order, lots)
 
+    def drift(self) -> None:
+        """Every price takes a step of up to one percent."""
+        for symbol, price in self.prices.items():
+            self.prices[symbol] = price + self.rng.randint(-price // 100, price // 100)
+
     def marks(self) -> None:
         for venue in self.venues:
             self.risk_takes(marks_of(venue, self.prices))

@@ -365,6 +365,20 @@ def test_fees_in_base_and_funding_are_valued() -> None:
     assert Decimal(pnl["funding_usd"]) == Decimal("-0.5")
 
 
+def test_funding_of_no_symbol_belongs_to_the_account_and_survives_a_restart() -> None:
+    first = opened()
+    first.hear(GATEWAY, PositionAdjust(VENUE, "", 1, 0, "-0.75", "USDT", "FUNDING_FEE", 1))
+    first.hear(GATEWAY, PositionAdjust(VENUE, "", 2, 0, "5000", "USDT", "DEPOSIT", 1))
+    second = Stage(loaded=first.journal.load())
+    second.open()
+
+    for stage in (first, second):
+        stage.pass_ms(1_000)
+        summary = stage.engine.summary()
+        assert Decimal(summary["pnl_exact"]["net_usd"]) == Decimal("-0.75")
+        assert summary["risk"]["equity_usd"] == pytest.approx(100_000 - 0.75)
+
+
 def test_the_ledger_goes_on_after_a_restart_inside_the_run() -> None:
     first = opened()
     first.hear(GATEWAY, first.fill(lots=5, price_ticks=9_990))

@@ -73,11 +73,11 @@ def watch(fleet: Fleet) -> None:
     fleet.check = both
 
 
-def misfortune(fleet: Fleet) -> None:
+def misfortune(fleet: Fleet, kinds: tuple[str, ...] = ("holder", "holder", "pause", "gateway", "risk")) -> None:
     """One random death or pause."""
     rng = fleet.rng
     venue, symbol = rng.choice(list(fleet.truths))
-    kind = rng.choice(("holder", "holder", "pause", "gateway", "risk"))
+    kind = rng.choice(kinds)
     if kind == "holder" and not fleet.holders[(venue, symbol)].dead:
         fleet.kill_holder(venue, symbol, down_ms=rng.randint(1, 3_000))
     elif kind == "pause":
@@ -111,3 +111,19 @@ def test_limits_hold_whatever_dies(seed: int) -> None:
     assert summary["reconcile"]["lost_fills_count"] == 0
     positions = {(row["venue"], row["symbol"]): row["position_lots"] for row in summary["symbols"]}
     assert positions == {key: truth.position for key, truth in fleet.truths.items()}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_frozen_prices_keep_the_limits_while_prices_move(seed: int) -> None:
+    settings = TIGHT.model_copy(update={"price_move_pct_max": 100.0})
+    fleet = Fleet(seed, settings=settings, symbols=SYMBOLS)
+    watch(fleet)
+    fleet.every(300, fleet.drift)
+    for _ in range(10):
+        fleet.run(fleet.rng.randint(200, 2_000))
+        misfortune(fleet, ("holder", "pause", "gateway"))
+    fleet.run(5_000)
+
+    assert fleet.accepted_count > 50, f"seed {seed}: nothing happened"
+    assert fleet.risk is not None
+    assert fleet.risk.summary()["risk"]["lease_overrun_usd_max"] == 0.0
