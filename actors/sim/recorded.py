@@ -159,13 +159,17 @@ class RecordedBook:
     def on_trade(self, trade: PublicTrade) -> list[BookEvent]:
         side = trade.side.other  # of the orders it may meet
         events: list[BookEvent] = []
-        left = trade.lots
+        given = 0  # lots of this trade that older orders of ours at its price have had
         for order in [*self._orders[side]]:
             if side * order.price_ticks > side * trade.price_ticks:
                 self._fill(order, order.left_lots, events)
             elif order.price_ticks == trade.price_ticks:
-                left -= self._queue_trade(order, trade.lots, left, events)
+                given += self._queue_trade(order, trade.lots, given, events)
         return events
+
+    def size_at(self, side: Side, price_ticks: int) -> int:
+        """Recorded lots at a price; 0 when empty or unknown."""
+        return self._levels[side].get(price_ticks, 0)
 
     def levels(self, side: Side, count: int) -> list[Level]:
         """Best first."""
@@ -229,11 +233,11 @@ class RecordedBook:
         order.ahead_lots = max(order.ahead_lots, 0.0)
         order.traded_since_depth = 0.0
 
-    def _queue_trade(self, order: SimOrder, traded: int, left: int, events: list[BookEvent]) -> int:
-        """A trade of `traded` lots at our price, `left` of them not yet given to older orders; returns our lots."""
+    def _queue_trade(self, order: SimOrder, traded: int, given: int, events: list[BookEvent]) -> int:
+        """A trade of `traded` lots at our price, `given` of them to older orders of ours; returns this order's lots."""
         order.ahead_lots -= traded
         order.traded_since_depth += traded
-        lots = min(filled_lots(order.ahead_lots), order.left_lots, left)
+        lots = max(0, min(filled_lots(order.ahead_lots) - given, order.left_lots))
         order.ahead_lots = max(order.ahead_lots, 0.0)
         if lots > 0:
             self._fill(order, lots, events)
@@ -390,10 +394,8 @@ class RecordedExchange(Desk):
     def top(self, symbol: str) -> TopOfBook:
         book = self._books[symbol]
         bid, ask = book.best_bid(), book.best_ask()
-        sizes = dict(book.levels(Side.BUY, 1)), dict(book.levels(Side.SELL, 1))
-        return TopOfBook(
-            symbol, max(book.last_seq, 0), self.now_ns, bid, sizes[0].get(bid, 0), ask, sizes[1].get(ask, 0)
-        )
+        bid_lots, ask_lots = book.size_at(Side.BUY, bid), book.size_at(Side.SELL, ask)
+        return TopOfBook(symbol, max(book.last_seq, 0), self.now_ns, bid, bid_lots, ask, ask_lots)
 
     def mark(self, symbol: str) -> MarkPrice:
         recorded = self._marks.get(symbol)
