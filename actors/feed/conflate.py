@@ -6,7 +6,13 @@ stamps are those of the *oldest* frame, so that waiting cannot hide.
 
 from __future__ import annotations
 
+from typing import Final
+
 from actors.vocab.market import NO_TRADES, Side, TradeFlow
+from actors.vocab.units import NS_PER_S
+
+# A larger distance is no lag but a recording played at another time.
+LAG_NS_MAX: Final = 60 * NS_PER_S
 
 
 class Pending:
@@ -79,7 +85,8 @@ class Pending:
         )
 
     def lag_us(self, wall_offset_ns: int) -> int:
-        """Venue's stamp to our receipt, of the oldest stamped frame; 0 where none had a stamp."""
+        """Venue's stamp to our receipt, of the oldest stamped frame; 0 where none had a stamp of our days."""
         if not self.oldest_event_ns:
             return 0
-        return (self.oldest_event_recv_ns + wall_offset_ns - self.oldest_event_ns) // 1_000
+        lag_ns = self.oldest_event_recv_ns + wall_offset_ns - self.oldest_event_ns
+        return lag_ns // 1_000 if abs(lag_ns) < LAG_NS_MAX else 0
