@@ -16,12 +16,14 @@ are closed and the process exits with 1, so that Ray starts it anew with empty s
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import sys
 import traceback
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 import msgspec
 
@@ -37,6 +39,8 @@ from actors.transport.identity import (
 from actors.transport.link_life import Backoff
 from actors.transport.links import Client, LinkKeys, Links, Subscriber
 from actors.transport.meters import CpuShare, Histogram, LoopLag, pss_mb
+from actors.transport.step_gate import StepGate
+from actors.transport.step_plan import VENUE, cast_of
 from actors.vocab import codec
 from actors.vocab.clock import Clock
 from actors.vocab.config import FleetSettings
@@ -44,6 +48,7 @@ from actors.vocab.control import (
     DIRECTORY_TOPIC,
     INSTRUMENTS_TOPIC,
     Directory,
+    FrameToken,
     Instruments,
     Joined,
     Member,
@@ -52,6 +57,7 @@ from actors.vocab.control import (
 )
 from actors.vocab.errors import OurFault
 from actors.vocab.message import Message
+from actors.vocab.units import NS_PER_MS, NS_PER_S
 
 MEMBERS_CHANNEL = "members"  # the registry's server: nothing but beats, so that both sides see the other die
 # Twice the links' own: a start of fifty processes on two cores makes loops late, and nothing urgent hangs on this one.
@@ -61,6 +67,9 @@ REGISTER_ATTEMPTS_MAX = 12  # at the start only, about 15 s; a member that has j
 REGISTER_FIRST_WAIT_S = 0.2
 REGISTER_MAX_WAIT_S = 2.0
 GOODBYE_TIMEOUT_S = 1.0
+STEPS_CHANNEL = "steps"  # the venue's server of a lock-step replay
+STEPS_SILENCE_MS = 20_000  # nobody is replaced in lock-step: only a death, which breaks the connection, ends the run
+READY_LOOK_S = 0.05
 
 
 class ActorHost:
@@ -108,6 +117,12 @@ class ActorHost:
         self._faulted = False
         self._cpu = CpuShare()
         self._lag: LoopLag | None = None
+        # Lock-step replay only: clock, callbacks and timers follow the recording. Not to be asked why by brains.
+        self.gate: StepGate | None = None
+        self.machine_clock: Clock = self.clock  # for watchdogs over real processes; `clock` in every other run
+        self.rng = random.Random()  # jitter of shells; no decision depends on it. Seeded in lock-step
+        self.ready_when: list[Callable[[], str]] = []  # lock-step: why the first step must wait for us, "" if not
+        self._steps: Client | None = None
 
     # --- life ----------------------------------------------------------------------------------------------
 
@@ -123,6 +138,7 @@ class ActorHost:
         self.run = joined.run
         self.settings = FleetSettings.model_validate_json(self.run.settings_json)
         self.log = ActorLog(self.role, self.run.run_dir)
+        self._prepare_steps()
         if joined.wait_ms:
             self.log.warning("held back by the registry: this role died often", wait_ms=joined.wait_ms)
             await asyncio.sleep(joined.wait_ms / 1e3)
@@ -135,6 +151,7 @@ class ActorHost:
             tcp_host=tcp_host,
             keys=self._keys if tcp_host else None,
             on_fault=self.fault,
+            gate=self.gate,
         )
         self.links.learn(joined.directory.members)
         self._lag = LoopLag(self._loop)
@@ -145,12 +162,20 @@ class ActorHost:
         """Announce what is bound. Before this returns, the hooks have been called for everybody who is here already;
         from now on they are called at each change, on the loop, never for ourselves.
         """
-        self._pushes = self.links.subscriber(self._on_pushes)
+        self._pushes = self.links.subscriber(self._on_pushes, stepped=False)
         self._pushes.topic(DIRECTORY_TOPIC)
         self._pushes.topic(INSTRUMENTS_TOPIC)
         self._beats = self.links.client(
-            on_message=self._on_registry_message, on_state=self._on_registry, silence_ms=REGISTRY_SILENCE_MS
+            on_message=self._on_registry_message,
+            on_state=self._on_registry,
+            silence_ms=REGISTRY_SILENCE_MS,
+            stepped=False,
         )
+        if self.gate is not None:
+            self._steps = self.links.client(
+                on_message=self._on_step, on_state=lambda up: None, silence_ms=STEPS_SILENCE_MS, stepped=False
+            )
+            self._report_ready()
         self._take(await self._register_at_start(self.links.member()))
 
     async def stop(self) -> None:
@@ -225,14 +250,48 @@ class ActorHost:
 
         An exception stops the actor loudly.
         """
+        if self.gate is not None:
+            self.gate.every(int(interval_ms * NS_PER_MS), fn)
+            return
         self._timers.append(_Repeat(self._running_loop(), interval_ms / 1e3, fn, self.fault))
 
     def spawn(self, coro: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
         """Run `coro` as a task; an exception in it stops the actor loudly, a normal end or a cancel does not."""
+        if self.gate is not None:
+            self.gate.touched()
         task = self._running_loop().create_task(coro, name=f"{self.role}/{name}")
         self._tasks.add(task)
         task.add_done_callback(self._on_task_end)
         return task
+
+    async def sleep(self, wait_s: float) -> None:
+        """Seconds of `clock`."""
+        if self.gate is not None:
+            await self.gate.sleep(wait_s)
+        else:
+            await asyncio.sleep(wait_s)
+
+    async def wait(self, event: asyncio.Event, timeout_s: float | None) -> bool:
+        """Wait for `event`, at most so many seconds of `clock`; whether it came."""
+        if self.gate is not None:
+            return await self.gate.wait(event, timeout_s)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(event.wait(), timeout_s)
+        return event.is_set()
+
+    def soon(self, fn: Callable[[], None]) -> None:
+        """Call `fn` once everything that is readable by now has been handled. An exception stops the actor loudly."""
+        if self.gate is not None:
+            self.gate.soon(fn)
+        else:
+            self._running_loop().call_soon(self._guarded, fn)
+
+    def at(self, at_ns: int, fn: Callable[[], None]) -> Cancellable:
+        """Call `fn` once, when `clock` has reached `at_ns`. An exception stops the actor loudly."""
+        if self.gate is not None:
+            return self.gate.at(at_ns, fn)
+        wait_s = max(0.0, (at_ns - self.clock.now_ns()) / NS_PER_S)
+        return self._running_loop().call_later(wait_s, self._guarded, fn)
 
     # --- meters ----------------------------------------------------------------------------------------------
 
@@ -259,6 +318,7 @@ class ActorHost:
             "loop_lag_us": self.loop_lag_us().summary(),
             "links": self.links.counters.as_dict() if hasattr(self, "links") else {},
             "registry_up": self.registry_up,
+            **({"step": self.gate.step, "step_waits_for": self.gate.missing()} if self.gate is not None else {}),
         }
 
     # --- registry --------------------------------------------------------------------------------------------
@@ -330,7 +390,12 @@ class ActorHost:
             self._tell_member(member, True)
 
     def _tell_member(self, member: Member, came: bool) -> None:
-        if member.name not in (self.role, "registry"):
+        if member.name == VENUE and self._steps is not None:
+            if came:
+                self._steps.dial(member, STEPS_CHANNEL)
+            else:
+                self._steps.hang_up()
+        elif member.name not in (self.role, "registry"):
             for hook in self.on_member:
                 hook(member, came)
 
@@ -339,6 +404,12 @@ class ActorHost:
         if known is not None and known.rows == instruments.rows:
             return
         self._instruments[instruments.venue] = instruments
+        if self.gate is not None:
+            self.gate.note(f"instruments {instruments.venue}", partial(self._tell_instruments, instruments))
+        else:
+            self._tell_instruments(instruments)
+
+    def _tell_instruments(self, instruments: Instruments) -> None:
         for hook in self.on_instruments:
             hook(instruments)
 
@@ -379,6 +450,61 @@ class ActorHost:
         finally:
             self._rejoining = False
 
+    # --- lock-step -------------------------------------------------------------------------------------------
+
+    def _prepare_steps(self) -> None:
+        """In a lock-step run: a clock that the recording moves, and callbacks that wait for their step."""
+        if not self.run.lock_step:
+            return
+        self._cast = cast_of(self.run)
+        if self.role in self._cast.everybody:
+            self.gate = StepGate(role=self.role, cast=self._cast, start_ns=self.run.start_ns, on_fault=self.fault)
+            self.gate.send_token = self._send_token
+            self.clock = self.gate.clock
+            self.rng = random.Random(f"{self.run.seed} {self.role}")
+
+    def _report_ready(self) -> None:
+        """Tell everybody once that the first step may begin, as far as we are concerned."""
+        if self.stopping:
+            return
+        if self.why_not_ready():
+            self._running_loop().call_later(READY_LOOK_S, self._guarded, self._report_ready)
+            return
+        token = FrameToken(0, self.clock.now_ns(), sender=self.role)
+        self.links.send_token(token)
+        if self._steps is not None:
+            self._steps.send(token)
+
+    def why_not_ready(self) -> str:
+        """Lock-step: why the first step cannot begin yet, as seen from here; "" when it can."""
+        if self.gate is None:
+            return ""
+        if self._steps is None or not self._steps.is_up:
+            return f"no link to {VENUE}"
+        links_up = self.links.names_up()
+        for source in self.gate.lags:
+            if source != VENUE and not source.startswith("feed:") and source not in links_up:
+                return f"no link to {source}"
+        for account in self.run.accounts:
+            if account.venue not in self._instruments:
+                return f"no instruments of {account.venue}"
+        if self.role in self._cast.feeds:
+            missing = self._cast.subscribers_count(self.role) - self.links.step_readers_count
+            if missing:
+                return f"{missing} subscribers missing"
+        if self.gate.is_busy:
+            return "a connection is being opened"
+        return next((reason for reason in (condition() for condition in self.ready_when) if reason), "")
+
+    def _on_step(self, message: Message) -> None:
+        if self.gate is not None and isinstance(message, FrameToken):
+            self.gate.token(message)
+
+    def _send_token(self, token: FrameToken) -> None:
+        if self._steps is not None and self.role in self._cast.last:
+            self._steps.send(token)
+        self.links.send_token(token)
+
     # --- inside ----------------------------------------------------------------------------------------------
 
     def _on_task_end(self, task: asyncio.Task[None]) -> None:
@@ -388,7 +514,15 @@ class ActorHost:
             if error is not None:
                 self.fault(error)
 
+    def _guarded(self, fn: Callable[[], None]) -> None:
+        try:
+            fn()
+        except Exception as error:
+            self.fault(error)
+
     def _end_timers(self) -> None:
+        if self.gate is not None:
+            self.gate.close()
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()
@@ -406,6 +540,12 @@ class ActorHost:
         if self._loop is None:
             raise OurFault(f"{self.role}: timers and tasks come after start()")
         return self._loop
+
+
+class Cancellable(Protocol):
+    """A call to come."""
+
+    def cancel(self) -> None: ...
 
 
 class _Repeat:

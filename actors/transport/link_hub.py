@@ -12,6 +12,7 @@ import zmq
 from actors.transport.link_address import choose_address, ipc_address, prepare_runtime_dir
 from actors.transport.link_keys import LinkKeys
 from actors.transport.link_wire import Frames, Wire
+from actors.transport.step_gate import StepGate
 from actors.vocab import codec
 from actors.vocab.control import Member
 from actors.vocab.errors import ConfigError
@@ -53,6 +54,7 @@ class Hub:
         tcp_host: str,
         keys: LinkKeys | None,
         on_fault: Callable[[BaseException], None],
+        gate: StepGate | None = None,
     ) -> None:
         self.name = name
         self.incarnation = incarnation
@@ -61,6 +63,7 @@ class Hub:
         self.tcp_host = tcp_host
         self.keys = keys
         self.on_fault = on_fault
+        self.gate = gate  # lock-step: what arrives waits there for its step
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self.counters = LinkCounters()
         # (channel, address) of everything bound, ipc before tcp of the same channel

@@ -7,12 +7,14 @@ BTCUSDT_250926.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import zmq
 
 from actors.transport.link_hub import Hub
 from actors.transport.link_wire import Frames, Wire
 from actors.vocab import codec
+from actors.vocab.control import STEP_TOPIC, FrameToken
 from actors.vocab.message import Message
 
 # Per subscriber at the publisher and per publisher at the subscriber; about a second of fifty busy symbols.
@@ -29,6 +31,8 @@ class Publisher:
 
     def __init__(self, hub: Hub, channel: str, on_subscribe: Callable[[bytes], None] | None) -> None:
         self._on_subscribe = on_subscribe
+        self._gate = hub.gate
+        self.step_readers_count = 0  # lock-step: who listens to our tokens
         self._wire = hub.wire(zmq.XPUB, self._on_frames, queue_max=MARKET_QUEUE_MAX)
         # Each subscriber is announced, not only the first of a topic: the late one needs the newest state too.
         self._wire.socket.setsockopt(zmq.XPUB_VERBOSER, 1)
@@ -43,15 +47,26 @@ class Publisher:
 
     def _on_frames(self, frames: Frames) -> None:
         note = frames[0]
-        if note[:1] == b"\x01" and self._on_subscribe is not None:
-            self._on_subscribe(note[1:].removesuffix(END))
+        topic = note[1:].removesuffix(END)
+        if topic == STEP_TOPIC:
+            self.step_readers_count += 1 if note[:1] == b"\x01" else -1
+        elif note[:1] == b"\x01" and self._on_subscribe is not None:
+            if self._gate is None:
+                self._on_subscribe(topic)
+            else:
+                self._gate.note(f"subscribed {topic!r}", partial(self._on_subscribe, topic))
 
 
 class Subscriber:
     """Takes from any number of publishers; hands over all that waited as one list, oldest first per publisher."""
 
-    def __init__(self, hub: Hub, on_messages: Callable[[list[tuple[bytes, Message]]], None]) -> None:
+    def __init__(
+        self, hub: Hub, on_messages: Callable[[list[tuple[bytes, Message]]], None], *, stepped: bool = True
+    ) -> None:
         self._hub = hub
+        self._gate = hub.gate if stepped else None
+        if self._gate is not None:
+            self._gate.market(self._release)
         self._on_messages = on_messages
         self._batch: list[tuple[bytes, Message]] = []
         self._topics: set[bytes] = set()
@@ -95,8 +110,11 @@ class Subscriber:
             wire.socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_FIRST_MS)
             wire.socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MAX_MS)
             self._wires[scheme] = wire
-            for topic in self._topics:
+            for topic in sorted(self._topics):
                 self._subscribe(wire, topic)
+            if self._gate is not None:
+                # Last, so that a publisher that knows of this one knows of all.
+                self._subscribe(wire, STEP_TOPIC)
         return self._wires[scheme]
 
     def _subscribe(self, wire: Wire, topic: bytes) -> None:
@@ -108,10 +126,25 @@ class Subscriber:
             self._hub.counters.undecodable += 1
             return
         message = self._hub.decode(frames[1])
-        if message is not None:
+        if self._gate is not None and type(message) is FrameToken:
+            self._gate.token(message)
+        elif message is not None:
             self._batch.append((frames[0].removesuffix(END), message))
 
     def _deliver(self) -> None:
-        if self._batch:
+        if self._batch and (self._gate is None or self._gate.open):
             batch, self._batch = self._batch, []
             self._on_messages(batch)
+
+    def _release(self) -> None:
+        """The step has come. How several publishers' messages interleaved is chance; each one's own order is not."""
+        if self._batch:
+            batch, self._batch = self._batch, []
+            if len(batch) > 1:
+                batch.sort(key=_venue_and_topic)
+            self._on_messages(batch)
+
+
+def _venue_and_topic(item: tuple[bytes, Message]) -> tuple[str, bytes]:
+    topic, message = item
+    return getattr(message, "venue", ""), topic

@@ -12,6 +12,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
+from functools import partial
 
 import zmq
 
@@ -19,7 +20,7 @@ from actors.transport.link_hub import Hub
 from actors.transport.link_life import Backoff, Pulse
 from actors.transport.link_wire import Frames, Wire
 from actors.vocab import codec
-from actors.vocab.control import Beat, Greeting, Member
+from actors.vocab.control import Beat, FrameToken, Greeting, Member
 from actors.vocab.message import Message
 from actors.vocab.units import NS_PER_MS
 
@@ -56,8 +57,10 @@ class Server:
         on_message: Callable[[str, Message], None],
         on_peer: Callable[[Greeting, bool], None],
         silence_ms: int,
+        stepped: bool = True,
     ) -> None:
         self._hub = hub
+        self._gate = hub.gate if stepped else None
         self._on_message = on_message
         self._on_peer = on_peer
         self.silence_ns = silence_ms * NS_PER_MS
@@ -75,6 +78,12 @@ class Server:
             self._hub.counters.unroutable += 1
             return False
         return self._send(peer, message)
+
+    def send_token(self, token: FrameToken) -> None:
+        """To every peer; no-op where callbacks do not come in steps."""
+        if self._gate is not None:
+            for peer in list(self._by_id.values()):
+                self._send(peer, token)
 
     @property
     def peers(self) -> list[Greeting]:
@@ -128,8 +137,11 @@ class Server:
         peer.pulse.heard(time.monotonic_ns())
         if isinstance(message, Beat):
             peer.pulse.echo(message.beat_no)
-        else:
+        elif self._gate is None:
             self._on_message(peer.greeting.incarnation, message)
+        else:
+            greeting = peer.greeting
+            self._gate.peer(greeting.name, message, partial(self._on_message, greeting.incarnation, message))
 
     def _greet(self, routing_id: bytes, greeting: Greeting) -> None:
         """Open a session if the greeting is meant for this life of ours; answer in any case, so the other knows."""
@@ -146,7 +158,7 @@ class Server:
         peer = _Peer(routing_id, greeting, Pulse(self.silence_ns, time.monotonic_ns()))
         self._by_id[routing_id] = peer
         self._by_incarnation[greeting.incarnation] = peer
-        self._on_peer(greeting, True)
+        self._tell(greeting, came=True)
 
     def _answer(self, routing_id: bytes, greeting: Greeting) -> bool:
         hub = self._hub
@@ -172,7 +184,13 @@ class Server:
         if self._by_incarnation.get(peer.greeting.incarnation) is peer:
             del self._by_incarnation[peer.greeting.incarnation]
         self._hub.counters.lost += 1
-        self._on_peer(peer.greeting, False)
+        self._tell(peer.greeting, came=False)
+
+    def _tell(self, greeting: Greeting, *, came: bool) -> None:
+        if self._gate is None:
+            self._on_peer(greeting, came)
+        else:
+            self._gate.link(greeting.name, came, partial(self._on_peer, greeting, came))
 
 
 class Client:
@@ -185,8 +203,11 @@ class Client:
         on_message: Callable[[Message], None],
         on_state: Callable[[bool], None],
         silence_ms: int,
+        stepped: bool = True,
     ) -> None:
         self._hub = hub
+        self._gate = hub.gate if stepped else None
+        self._name = ""  # of whom we dial
         self._on_message = on_message
         self._on_state = on_state
         self.silence_ns = silence_ms * NS_PER_MS
@@ -212,6 +233,7 @@ class Client:
             return
         self.hang_up()
         self._target = (member, channel)
+        self._name = member.name
         self._backoff.reset()
         self._attempt()
 
@@ -228,6 +250,11 @@ class Client:
         if not self.is_up or self._dial is None:
             return False
         return self._write(self._dial, message)
+
+    def send_token(self, token: FrameToken) -> None:
+        """As `send`; no-op where callbacks do not come in steps."""
+        if self._gate is not None:
+            self.send(token)
 
     def close(self) -> None:
         """End without telling anybody."""
@@ -285,7 +312,7 @@ class Client:
         if self.is_up:
             self.is_up = False
             self.peer = None
-            self._on_state(False)
+            self._tell(up=False)
 
     def _write(self, dial: _Dial, message: Message) -> bool:
         try:
@@ -306,8 +333,16 @@ class Client:
             self._hub.counters.refused += 1
         elif isinstance(message, Beat):
             dial.pulse.echo(message.beat_no)
-        else:
+        elif self._gate is None:
             self._on_message(message)
+        else:
+            self._gate.peer(self._name, message, partial(self._on_message, message))
+
+    def _tell(self, *, up: bool) -> None:
+        if self._gate is None:
+            self._on_state(up)
+        else:
+            self._gate.link(self._name, up, partial(self._on_state, up))
 
     def _greeted(self, dial: _Dial, greeting: Greeting) -> None:
         hub = self._hub
@@ -323,7 +358,7 @@ class Client:
             self._backoff.reset()
             self.is_up = True
             self.peer = greeting
-            self._on_state(True)
+            self._tell(up=True)
 
 
 class _Dial:

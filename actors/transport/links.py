@@ -26,7 +26,8 @@ from actors.transport.link_life import BEATS_PER_SILENCE
 from actors.transport.link_market import Publisher, Subscriber
 from actors.transport.link_peers import SILENCE_MS, Client, Server
 from actors.transport.link_wire import Frames, Wire
-from actors.vocab.control import Greeting, Member
+from actors.transport.step_gate import StepGate
+from actors.vocab.control import STEP_TOPIC, FrameToken, Greeting, Member
 from actors.vocab.message import Message
 
 __all__ = ["Client", "LinkCounters", "LinkKeys", "Links", "Publisher", "Server", "Subscriber"]
@@ -48,9 +49,11 @@ class Links:
         tcp_host: str = "",
         keys: LinkKeys | None = None,
         on_fault: Callable[[BaseException], None] | None = None,
+        gate: StepGate | None = None,
     ) -> None:
         """`tcp_host` non-empty also binds tcp there, guarded by `keys`. `on_fault` gets what a callback raised; by
-        default the loop's exception handler, which only logs, so an actor passes its own.
+        default the loop's exception handler, which only logs, so an actor passes its own. With `gate` (lock-step)
+        callbacks are called in steps, except those of links made with `stepped` False.
         """
         self._loop = asyncio.get_running_loop()
         self._hub = Hub(
@@ -61,6 +64,7 @@ class Links:
             tcp_host=tcp_host,
             keys=keys,
             on_fault=on_fault or self._report,
+            gate=gate,
         )
         self._publishers: list[Publisher] = []
         self._subscribers: list[Subscriber] = []
@@ -83,9 +87,11 @@ class Links:
         self._publishers.append(publisher)
         return publisher
 
-    def subscriber(self, on_messages: Callable[[list[tuple[bytes, Message]]], None]) -> Subscriber:
+    def subscriber(
+        self, on_messages: Callable[[list[tuple[bytes, Message]]], None], *, stepped: bool = True
+    ) -> Subscriber:
         """Return a subscriber; `on_messages` gets all that waited as one list of (topic, message)."""
-        subscriber = Subscriber(self._hub, on_messages)
+        subscriber = Subscriber(self._hub, on_messages, stepped=stepped)
         self._subscribers.append(subscriber)
         return subscriber
 
@@ -96,12 +102,15 @@ class Links:
         on_message: Callable[[str, Message], None],
         on_peer: Callable[[Greeting, bool], None],
         silence_ms: int = SILENCE_MS,
+        stepped: bool = True,
     ) -> Server:
         """Bind `channel` for peers. `on_message(incarnation, message)`; `on_peer(greeting, came)`.
 
         A peer that dials again while its old session is still up is told as gone, then as come.
         """
-        server = Server(self._hub, channel, on_message=on_message, on_peer=on_peer, silence_ms=silence_ms)
+        server = Server(
+            self._hub, channel, on_message=on_message, on_peer=on_peer, silence_ms=silence_ms, stepped=stepped
+        )
         self._servers.append(server)
         self._start_ticking()
         return server
@@ -112,12 +121,34 @@ class Links:
         on_message: Callable[[Message], None],
         on_state: Callable[[bool], None],
         silence_ms: int = SILENCE_MS,
+        stepped: bool = True,
     ) -> Client:
         """Return a client, not yet dialling. One per server and channel: a second one would push out the first."""
-        client = Client(self._hub, on_message=on_message, on_state=on_state, silence_ms=silence_ms)
+        client = Client(self._hub, on_message=on_message, on_state=on_state, silence_ms=silence_ms, stepped=stepped)
         self._clients.append(client)
         self._start_ticking()
         return client
+
+    # --- lock-step -------------------------------------------------------------------------------------------
+
+    def send_token(self, token: FrameToken) -> None:
+        """Send `token` behind everything that was sent before, on every link whose callbacks come in steps."""
+        for publisher in self._publishers:
+            publisher.send(STEP_TOPIC, token)
+        for server in self._servers:
+            server.send_token(token)
+        for client in self._clients:
+            client.send_token(token)
+
+    def names_up(self) -> list[str]:
+        """Roles of all peers that are up."""
+        names = [greeting.name for server in self._servers for greeting in server.peers]
+        return names + [client.peer.name for client in self._clients if client.peer is not None]
+
+    @property
+    def step_readers_count(self) -> int:
+        """How many subscribers listen to our tokens."""
+        return sum(publisher.step_readers_count for publisher in self._publishers)
 
     def member(self) -> Member:
         """Return who we are and everything bound so far."""

@@ -49,10 +49,18 @@ class Stop(Message, frozen=True):
 
 
 class FrameToken(Message, frozen=True):
-    """Lock-step replay only: `step` of recorded time `now_ns` has been handed out; return it when all is done."""
+    """Lock-step replay only: `sender` has finished `step` of recorded time `now_ns`; see `transport/lock_step.py`.
 
-    step: int
+    The counts join sockets of different kinds: whoever receives the token waits until it has received as much.
+    """
+
+    step: int  # 0: the sender has started and waits for the first step
     now_ns: int
+    frames_count: int = 0  # venue -> client: websocket messages sent to it so far, over all its connections
+    answers_count: int = 0  # venue -> client: HTTP answers given to it so far
+    requests_count: int = 0  # client -> venue: requests written so far, HTTP and websocket
+    sender: str = ""  # role
+    phase: str = ""  # "": the recording plays; "end": it has ended, cancel; "free": clocks run by themselves again
 
 
 class VenueAccount(Record, frozen=True):
@@ -95,10 +103,12 @@ class RunDescription(Message, frozen=True):
     seed: int = 0
     lock_step: bool = False
     tcp_host: str = ""  # set when links must cross nodes
+    start_ns: int = 0  # lock-step: recorded unix ns at which every clock stands until the first step
 
 
 DIRECTORY_TOPIC = b"#directory"
 INSTRUMENTS_TOPIC = b"#instruments"
+STEP_TOPIC = b"#step"  # lock-step: a publisher's FrameTokens
 
 
 class Joined(Message, frozen=True):

@@ -1,0 +1,465 @@
+"""Lock-step replay, one actor's side: nothing is delivered when it arrives, everything when its step comes.
+
+The gate stands between sockets and shell. Links, websocket sessions and HTTP hand it what arrived; it keeps that per
+source, in order. Step k comes when every source of the plan has sent its token and as many frames and answers have
+come as the venue's token says. Then the clock is set to the recorded time and the shell's callbacks are called:
+
+ 1. what is not from a peer: changes of connections, frames, instruments, answers, by source
+ 2. messages of peers, by role, each peer's in the order it sent them
+ 3. market data, by venue and topic
+ 4. what the callbacks left for the end of their turn, then the timers that are due
+
+and last the token goes out on the same links behind everything that the step said. Nothing here depends on how long
+anything took, on addresses or on incarnations, so the same recording and seed give the same run.
+
+Before the first step all clocks stand and nothing is delivered but HTTP answers, so start-up cannot be seen either.
+After the last one (`phase` "free") the gate is open: it hands over at once, and the clock runs on by itself.
+
+A peer or connection that is lost while steps run is a fault: what it had not said yet would be missing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from actors.transport.identity import SystemClock
+from actors.transport.step_plan import VENUE, Cast
+from actors.vocab.clock import Clock
+from actors.vocab.control import FrameToken
+from actors.vocab.errors import OurFault, check
+from actors.vocab.message import Message
+from actors.vocab.units import NS_PER_S
+
+Call = Callable[[], None]
+# Turns of the loop that a task gets to reach its next wait after something woke it. Ours need at most five; a turn
+# costs microseconds, and only steps that wake a task pay for it.
+SETTLE_TURNS = 16
+FREE_TICK_S = 0.02  # how finely timers run once the gate is open
+FREE, END = "free", "end"
+
+
+class StepClock:
+    """Stands where the last step put it; after `free` it runs on from there by the machine's clock."""
+
+    def __init__(self, now_ns: int, machine: Clock) -> None:
+        self._now_ns = now_ns
+        self._machine = machine
+        self._freed_ns = 0
+
+    def now_ns(self) -> int:
+        return self._now_ns if not self._freed_ns else self._now_ns + self._machine.now_ns() - self._freed_ns
+
+    def wall_ns(self) -> int:
+        return self.now_ns()
+
+    def set(self, now_ns: int) -> None:
+        check(now_ns >= self._now_ns, f"step at {now_ns} after one at {self._now_ns}")
+        self._now_ns = now_ns
+
+    def free(self) -> None:
+        self._freed_ns = self._machine.now_ns()
+
+
+class StepGate:
+    """One per actor of a lock-step run. All methods are called on the loop's thread."""
+
+    def __init__(self, *, role: str, cast: Cast, start_ns: int, on_fault: Callable[[BaseException], None]) -> None:
+        self.role = role
+        self.machine: Clock = SystemClock()  # for what must not stand still: beats, silence, watchdogs
+        self.clock = StepClock(start_ns, self.machine)
+        self.step = 0  # the last one that was begun
+        self.open = False
+        self.on_end: list[Call] = []  # called once, in the step in which the recording has ended
+        self.send_token: Callable[[FrameToken], None] = lambda token: None
+        self.requests_count = 0
+        self._lags = dict(cast.sources(role))
+        self._peers = sorted(self._lags)
+        self._on_fault = on_fault
+        self._seen: dict[str, int] = {}  # source -> newest token's step; 0: it waits for the first step
+        self._blocked_on = ""  # a source that the next step lacks; looked at first
+        # (rank, source) -> what came since the last step, oldest first
+        self._notes: dict[tuple[int, str], list[Call]] = {}
+        # role -> calls and, between them, the numbers of its tokens
+        self._inbox: dict[str, deque[Call | int]] = {}
+        self._markets: list[Call] = []
+        self._soon: list[Call] = []
+        self._timers: list[_Timer] = []  # heap
+        self._timer_no = 0
+        self._venue: FrameToken | None = None  # its newest token
+        self._now_ns = start_ns  # of the step to come
+        self._next_phase = ""
+        self._frames_count = 0
+        self._answers_count = 0
+        self._busy_count = 0
+        self._idle: asyncio.Event = asyncio.Event()
+        self._working = False  # a step runs, or its tasks have not settled yet
+        self._woken = False  # this step made some task runnable
+        self._phase = ""
+        self._ended = False
+        self._settling: asyncio.Task[None] | None = None
+        self._free_timer: asyncio.TimerHandle | None = None
+
+    # --- what arrives --------------------------------------------------------------------------------------------
+
+    @property
+    def stepping(self) -> bool:
+        return self.step > 0 and not self.open
+
+    @property
+    def lags(self) -> dict[str, int]:
+        """The sources of this role, as the plan says."""
+        return self._lags
+
+    def note(self, source: str, call: Call, *, rank: int = 0) -> None:
+        """Something that is no peer's message: deliver it in the next step, before these, by (rank, source)."""
+        if self.open:
+            call()
+            return
+        self._notes.setdefault((rank, source), []).append(call)
+
+    def frame(self, source: str, call: Call) -> None:
+        """A websocket message of the venue; `source` names the connection."""
+        self._frames_count += 1
+        self.note(source, call, rank=1)
+        if not self._working:
+            self._look()
+
+    def peer(self, name: str, message: Message, call: Call) -> None:
+        """A message of a peer, or its token."""
+        if type(message) is FrameToken:
+            self.token(message)
+        elif self.open:
+            call()
+        else:
+            self._queue(name).append(call)
+
+    def link(self, name: str, up: bool, call: Call) -> None:
+        """A link came up or went down. Before the first step an up and a down leave no trace."""
+        if self.open:
+            call()
+        elif up:
+            self._queue(name).append(call)
+        elif self.stepping:
+            self._on_fault(OurFault(f"{self.role}: lost {name} in lock-step, step {self.step}"))
+        else:
+            self._queue(name).clear()
+
+    def market(self, release: Call) -> None:
+        """A subscriber: `release` hands over all that it has read, and is called in each step."""
+        self._markets.append(release)
+
+    def token(self, token: FrameToken) -> None:
+        """`token.sender` has finished a step (the venue: has said all of it)."""
+        if self.open:
+            return
+        sender = token.sender
+        if sender not in self._lags:
+            return
+        before = self._seen.get(sender, -1)
+        if token.step != before + 1 and not (before < 0 and token.step in (0, 1)):
+            self._on_fault(OurFault(f"{self.role}: token {token.step} of {sender} after {before}"))
+            return
+        self._seen[sender] = token.step
+        if sender == VENUE:
+            self._venue = token
+        if self._lags[sender] == 0:
+            self._now_ns, self._next_phase = token.now_ns, token.phase
+        self._queue(sender).append(token.step)
+        if not self._working:
+            self._look()
+
+    def has_token(self, source: str) -> bool:
+        return source in self._seen
+
+    # --- what the shell waits for --------------------------------------------------------------------------------
+
+    def soon(self, call: Call) -> None:
+        """Call at the end of this turn: `loop.call_soon`, but inside the step."""
+        if self.open:
+            asyncio.get_running_loop().call_soon(self._guarded, call)
+        else:
+            self._soon.append(call)
+
+    def every(self, interval_ns: int, call: Call) -> _Timer:
+        """Call each `interval_ns` of recorded time, first after one; missed turns are skipped."""
+        return self._add(_Timer(self.clock.now_ns() + interval_ns, self._next_no(), interval_ns, call))
+
+    def at(self, at_ns: int, call: Call) -> _Timer:
+        """Call once, in the first step at or after `at_ns`."""
+        return self._add(_Timer(at_ns, self._next_no(), 0, call))
+
+    async def sleep(self, wait_s: float) -> None:
+        """Recorded seconds."""
+        woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        timer = self.at(self.clock.now_ns() + int(wait_s * NS_PER_S), lambda: self._wake(woken, None))
+        try:
+            await woken
+        finally:
+            timer.cancel()
+
+    async def wait(self, event: asyncio.Event, timeout_s: float | None) -> bool:
+        """Wait for `event`, at most so many recorded seconds; whether it came."""
+        if timeout_s is None:
+            await event.wait()
+            return True
+        waiting = asyncio.ensure_future(event.wait())
+        sleeping = asyncio.ensure_future(self.sleep(timeout_s))
+        try:
+            await asyncio.wait({waiting, sleeping}, return_when=asyncio.FIRST_COMPLETED)
+            return event.is_set()
+        finally:
+            waiting.cancel()
+            sleeping.cancel()
+
+    def request(self) -> int:
+        """A request to the venue is about to be written; return its number."""
+        self.requests_count += 1
+        return self.requests_count
+
+    async def answered(self, request_no: int) -> None:
+        """The answer to an HTTP request has come: wait for the step that may know it."""
+        self._answers_count += 1
+        if not self.stepping:
+            return
+        parked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.note(f"{request_no:012d}", lambda: self._wake(parked, None), rank=2)
+        if not self._working:
+            self._look()
+        await parked
+
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """Something that takes real time and whose end must not be seen at a chance moment (a dial): the step waits."""
+        self._busy_count += 1
+        try:
+            yield
+        finally:
+            self._busy_count -= 1
+            if not self._busy_count:
+                self._idle.set()
+
+    @property
+    def is_busy(self) -> bool:
+        return self._busy_count > 0
+
+    def touched(self) -> None:
+        """Some task has become runnable: let it run before the step ends."""
+        self._woken = True
+
+    def close(self) -> None:
+        if self._settling is not None:
+            self._settling.cancel()
+        if self._free_timer is not None:
+            self._free_timer.cancel()
+        self._timers.clear()
+        self._soon.clear()
+        self._notes.clear()
+        self._inbox.clear()
+        self._markets.clear()
+
+    # --- a step --------------------------------------------------------------------------------------------------
+
+    def missing(self) -> str:
+        """What the next step waits for, for people; "" for nothing."""
+        step = self.step + 1
+        for source, lag in self._lags.items():
+            if self._seen.get(source, -1) < step - lag:
+                return f"token {step - lag} of {source}"
+        venue = self._venue
+        if venue is not None and self._frames_count < venue.frames_count:
+            return f"{venue.frames_count - self._frames_count} frames of the venue"
+        if venue is not None and self._answers_count < venue.answers_count:
+            return f"{venue.answers_count - self._answers_count} answers of the venue"
+        return ""
+
+    def _look(self) -> None:
+        """Begin the next step if nothing is missing."""
+        step, seen = self.step + 1, self._seen
+        blocked_on = self._blocked_on
+        if blocked_on and seen.get(blocked_on, -1) < step - self._lags[blocked_on]:
+            return
+        for source, lag in self._lags.items():
+            if seen.get(source, -1) < step - lag:
+                self._blocked_on = source
+                return
+        venue = self._venue
+        if venue is not None and (self._frames_count < venue.frames_count or self._answers_count < venue.answers_count):
+            return
+        try:
+            self._take_step(step)
+        except Exception as error:
+            self._on_fault(error)
+
+    def _take_step(self, step: int) -> None:
+        venue = self._venue
+        if venue is not None:
+            came = self._frames_count, self._answers_count
+            check(
+                came == (venue.frames_count, venue.answers_count),
+                f"step {step}: {came} frames and answers came, the venue counts "
+                f"{venue.frames_count, venue.answers_count}",
+            )
+        self.step = step
+        self._phase = self._next_phase
+        self._working = True
+        self.clock.set(self._now_ns)
+        self._deliver(step)
+        if self._phase == END and not self._ended:
+            self._ended = True
+            for call in self.on_end:
+                call()
+        self._end_of_turn()
+        self._run_timers()
+        if self._woken or self._busy_count:
+            self._settling = asyncio.get_running_loop().create_task(self._settle(), name=f"{self.role}/step")
+        else:
+            self._finish()
+
+    def _deliver(self, step: int) -> None:
+        if self._notes:
+            notes, self._notes = self._notes, {}
+            for key in sorted(notes):
+                if key[0] != 1:
+                    self._woken = True
+                for call in notes[key]:
+                    call()
+        for name in self._peers:
+            queue = self._inbox.get(name)
+            if not queue:
+                continue
+            last = step - self._lags[name]
+            while queue:
+                item = queue.popleft()
+                if type(item) is not int:
+                    item()  # type: ignore[operator]  # not a token's number, so a call
+                elif item >= last:
+                    break
+        for release in self._markets:
+            release()
+
+    def _end_of_turn(self) -> None:
+        while self._soon:
+            calls, self._soon = self._soon, []
+            for call in calls:
+                call()
+
+    def _run_timers(self) -> None:
+        now_ns, timers = self.clock.now_ns(), self._timers
+        again: list[_Timer] = []
+        while timers and timers[0].due_ns <= now_ns:
+            timer = heapq.heappop(timers)
+            if timer.call is None:
+                continue
+            call = timer.call
+            if timer.interval_ns:
+                timer.due_ns += ((now_ns - timer.due_ns) // timer.interval_ns + 1) * timer.interval_ns
+                again.append(timer)
+            call()
+        for timer in again:
+            heapq.heappush(timers, timer)
+        self._end_of_turn()
+
+    async def _settle(self) -> None:
+        """Let tasks run until they wait for something of a later step."""
+        try:
+            while self._woken or self._busy_count:
+                self._woken = False
+                for _ in range(SETTLE_TURNS):
+                    await asyncio.sleep(0)
+                while self._busy_count:
+                    self._idle.clear()
+                    await self._idle.wait()
+                    self._woken = True
+                self._end_of_turn()
+            self._finish()
+        except Exception as error:
+            self._on_fault(error)
+
+    def _finish(self) -> None:
+        self._working = False
+        self.send_token(
+            FrameToken(
+                self.step,
+                self.clock.now_ns(),
+                requests_count=self.requests_count,
+                sender=self.role,
+                phase=self._phase,
+            )
+        )
+        if self._phase == FREE:
+            self._open()
+        else:
+            self._look()
+
+    # --- after the recording -------------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        """Hand over what waits; from here on nothing waits any more."""
+        self.open = True
+        self.clock.free()
+        for name in self._peers:
+            queue = self._inbox.pop(name, deque())
+            for item in queue:
+                if type(item) is not int:
+                    item()  # type: ignore[operator]  # not a token's number, so a call
+        notes, self._notes = self._notes, {}
+        for key in sorted(notes):
+            for call in notes[key]:
+                call()
+        for release in self._markets:
+            release()
+        self._end_of_turn()
+        self._tick_freely()
+
+    def _tick_freely(self) -> None:
+        self._free_timer = asyncio.get_running_loop().call_later(FREE_TICK_S, self._tick_freely)
+        self._guarded(self._run_timers)
+
+    # --- inside --------------------------------------------------------------------------------------------------
+
+    def _guarded(self, call: Call) -> None:
+        try:
+            call()
+        except Exception as error:
+            self._on_fault(error)
+
+    def _queue(self, name: str) -> deque[Call | int]:
+        queue = self._inbox.get(name)
+        if queue is None:
+            queue = self._inbox[name] = deque()
+        return queue
+
+    def _wake(self, future: asyncio.Future[None], value: None) -> None:
+        if not future.done():
+            self._woken = True
+            future.set_result(value)
+
+    def _add(self, timer: _Timer) -> _Timer:
+        heapq.heappush(self._timers, timer)
+        return timer
+
+    def _next_no(self) -> int:
+        self._timer_no += 1
+        return self._timer_no
+
+
+class _Timer:
+    """Fires by the recording's clock; equal times in the order of their making."""
+
+    __slots__ = ("call", "due_ns", "interval_ns", "no")
+
+    def __init__(self, due_ns: int, no: int, interval_ns: int, call: Call) -> None:
+        self.due_ns = due_ns
+        self.no = no
+        self.interval_ns = interval_ns
+        self.call: Call | None = call
+
+    def __lt__(self, other: _Timer) -> bool:
+        return (self.due_ns, self.no) < (other.due_ns, other.no)
+
+    def cancel(self) -> None:
+        self.call = None
