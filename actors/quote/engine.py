@@ -18,7 +18,6 @@ Books are kept by venue; the fair price comes from the own venue's book. Further
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -26,27 +25,17 @@ from actors.quote.book import BookView
 from actors.quote.budget import OrderBudget
 from actors.quote.counters import Counters
 from actors.quote.events import Backlog, FeedLink, GatewayLink, InstrumentRow, RiskLink, Timer
-from actors.quote.inputs import LiquidityWatch, TradeFlowWatch, depth_score, side_usd
-from actors.quote.ladder import (
-    SpreadLimits,
-    ask_wishes,
-    bid_wishes,
-    bounded,
-    edges_ticks,
-    scaled_lots,
-    spread_floor_bps,
-)
+from actors.quote.figures import figures
+from actors.quote.inputs import SignalWatch
 from actors.quote.lease import LeaseKeeper, wanted_lots
 from actors.quote.orders import OwnOrders, Pending
 from actors.quote.placer import Occasion, Placer
 from actors.quote.position import Booked, PositionKeeper
-from actors.quote.pricing import PricingModel, make_model
-from actors.quote.reconcile import Terms, moves, ranked, tolerance_ticks
-from actors.quote.signals import best_of_others, fair_ticks
-from actors.quote.sizes import Sizes
+from actors.quote.quoter import NoQuote, Quoter
+from actors.quote.signals import best_of_others
 from actors.quote.uptime import TwoSided
-from actors.quote.views import NEUTRAL, Effect, effect
-from actors.quote.volatility import EwmaVolatility, bps_per_root_min, kline_variance_per_s
+from actors.quote.views import NEUTRAL, effect
+from actors.quote.volatility import EwmaVolatility, kline_variance_per_s
 from actors.risk.leases import Wallet
 from actors.vocab.config import FleetSettings
 from actors.vocab.control import Instruments, Stop
@@ -71,7 +60,7 @@ from actors.vocab.orders import (
     PositionAdjust,
 )
 from actors.vocab.reasons import Reason
-from actors.vocab.units import BPS, NS_PER_MS, NS_PER_S
+from actors.vocab.units import NS_PER_MS, NS_PER_S
 
 Command = (
     LeasedOrder
@@ -126,9 +115,6 @@ class QuoteEngine:
         self.decided_recv_ns = 0
 
         self._settings = quote
-        self._fees = settings.fees
-        self._model: PricingModel = make_model(quote)
-        self._sizes = Sizes(quote)
         self._lease = LeaseKeeper(self.wallet, renew_interval_ns=settings.risk.renew_interval_ms * NS_PER_MS)
         self._placer = Placer(
             settings=quote,
@@ -138,17 +124,23 @@ class QuoteEngine:
             budget=self.budget,
             counters=self.counters,
         )
+        self._quoter = Quoter(
+            settings=settings,
+            wallet=self.wallet,
+            own=self.own,
+            position=self.position,
+            budget=self.budget,
+            volatility=self.volatility,
+            placer=self._placer,
+        )
         self._own_in_book = own_in_book
         self._opinion_ns = int(settings.llm.opinion_interval_s * NS_PER_S / 2) if settings.llm.enabled else 0
         self._answer_ns = quote.answer_timeout_ms * NS_PER_MS
-        self._refresh_ns = quote.refresh_interval_ms * NS_PER_MS
         # venue -> its book; the own venue's is the one that quotes are made on
         self._books: dict[str, BookView] = {}
         self._beat_ms = settings.feed.beat_interval_ms
         self._book = self._book_of(venue)
-        self._flow = TradeFlowWatch()
-        self._liquidity = LiquidityWatch()
-        self._limits = SpreadLimits(quote.spread_bps_min, quote.spread_bps_max, quote.skew_bps_max)
+        self._watch = SignalWatch()
 
         self._gateway = ""
         self._gateway_up = False
@@ -163,7 +155,6 @@ class QuoteEngine:
 
         self._view: RegimeView | None = None
         self._view_ns = 0
-        self._fair_ticks = 0.0
         self._decided_top: tuple[Level, Level] | None = None
         self._dirty = True  # something besides the book has changed since the last decision
         self._own_version = -1  # of `own`, when two-sidedness was last looked at
@@ -226,7 +217,7 @@ class QuoteEngine:
         if not book.note(update, now_ns) or book is not self._book:
             return False
         if update.trades is not NO_TRADES:
-            self._flow.note(update.trades, now_ns)
+            self._watch.flow.note(update.trades, now_ns)
         if update.state is BookState.OK and update.bids and update.asks:
             self.volatility.update((update.bids[0][0] + update.asks[0][0]) / 2, book.fresh_ns)
         elif update.state is not BookState.OK:
@@ -355,7 +346,7 @@ class QuoteEngine:
     def _wants(self) -> tuple[int, int]:
         return wanted_lots(
             position_lots=self.position.lots,
-            sizes=self._sizes,
+            sizes=self._quoter.sizes,
             spot=self.instrument is not None and self.instrument.market == "spot",
             closing=bool(self._stopping),
         )
@@ -386,8 +377,7 @@ class QuoteEngine:
         if self.instrument is None or book.problem(now_ns) is not None:
             return 0.0
         mid = (book.bids[0][0] + book.asks[0][0]) / 2
-        if not self._sizes.order_lots:
-            self._sizes.follow(mid, self.instrument)
+        self._quoter.size_up(mid)
         return mid
 
     # --- the rest ----------------------------------------------------------------------------------------------
@@ -406,23 +396,8 @@ class QuoteEngine:
 
     def _on_instrument(self, event: InstrumentRow, now_ns: int) -> list[Command]:
         row, old = event.row, self.instrument
-        if old is not None and row.version < old.version:
-            return []
         self.instrument = row
-        self._placer.perp = row.market == "perp"
-        fee_bps = self._fees.maker_bps if self._fees.maker_bps is not None else row.maker_fee_bps
-        quote = self._settings
-        self._limits = SpreadLimits(
-            floor_bps=spread_floor_bps(
-                maker_fee_bps=fee_bps,
-                adverse_bps=quote.adverse_bps,
-                spread_bps_min=quote.spread_bps_min,
-                respects_fees=self._model.respects_fees,
-            ),
-            cap_bps=quote.spread_bps_max,
-            skew_bps_max=quote.skew_bps_max,
-        )
-        self._sizes.forget()
+        self._quoter.use(row)
         commands: list[Command] = []
         if old is not None and (old.tick_size, old.lot_size) != (row.tick_size, row.lot_size):
             # Every number we hold counts the old steps: withdraw, and learn position and book anew.
@@ -467,22 +442,7 @@ class QuoteEngine:
         if self.instrument is None or book.problem(now_ns) is not None or not self.volatility.ready:
             return []
         self._signals_ns = now_ns
-        unit = self.instrument.usd_per_tick_lot
-        depth_usd = min(side_usd(book.bids, unit), side_usd(book.asks, unit))
-        bid, ask = book.bids[0][0], book.asks[0][0]
-        ratio = self._liquidity.note(depth_usd=depth_usd, spread=(ask - bid) / bid, now_ns=now_ns)
-        traded_ns = self._flow.last_trade_ns
-        return [
-            SignalInputs(
-                symbol=self.symbol,
-                mid_price=(bid + ask) / 2 * self.instrument.tick_float,
-                depth_score=depth_score(ratio),
-                volatility_bps=bps_per_root_min(self.volatility.bps),
-                toxic_flow=self._flow.toxic_flow(),
-                ms_since_trade=(now_ns - traded_ns) // NS_PER_MS if traded_ns else -1,
-                liquidity_regime=self._liquidity.regime,
-            )
-        ]
+        return [self._watch.inputs(self.instrument, book.bids, book.asks, self.volatility.bps, now_ns)]
 
     # --- the decision --------------------------------------------------------------------------------------------
 
@@ -538,7 +498,14 @@ class QuoteEngine:
         self._dirty = False
         self._stop_reason = None
         self.counters.decisions += 1
-        return self._quote(top, Occasion(cause, recv_ns, now_ns))
+        view = NEUTRAL if self._view is None else effect(self._view, (now_ns - self._view_ns) / NS_PER_S)
+        had_lots = self._quoter.sizes.order_lots
+        placed = self._quoter.quote(top, view, Occasion(cause, recv_ns, now_ns))
+        if isinstance(placed, NoQuote):
+            return self._pull(placed, now_ns)
+        if self._quoter.sizes.order_lots != had_lots:
+            return [*placed, *self._renew_if_wished(now_ns)]
+        return [*placed] if placed else []
 
     def _top(self) -> tuple[Level, Level] | None:
         """Best levels of the others."""
@@ -552,109 +519,6 @@ class QuoteEngine:
         bid = best_of_others(book.bids, self._own_bids) if self._own_bids else book.bids[0]
         ask = best_of_others(book.asks, self._own_asks) if self._own_asks else book.asks[0]
         return None if bid is None or ask is None else (bid, ask)
-
-    def _quote(self, top: tuple[Level, Level], occasion: Occasion) -> list[Command]:
-        """Fair price, model, ladder, comparison with what is live."""
-        (bid_ticks, bid_lots), (ask_ticks, ask_lots) = top
-        settings, sizes, now_ns = self._settings, self._sizes, occasion.now_ns
-        fair = self._fair_ticks = fair_ticks(
-            bid_ticks, bid_lots, ask_ticks, ask_lots, weight=settings.microprice_weight
-        )
-        assert self.instrument is not None  # the gate has seen it
-        resized = sizes.follow(fair, self.instrument)
-        if sizes.order_lots < sizes.lots_min:
-            return self._pull((Reason.BELOW_MIN_NOTIONAL, self._too_small()), now_ns)
-        view = NEUTRAL if self._view is None else effect(self._view, (now_ns - self._view_ns) / NS_PER_S)
-        priced = self._price(view)
-        if priced is None:
-            return self._pull((Reason.NO_PRICE, f"model {settings.model} gave no number"), now_ns)
-        centre_bps, spread_bps = priced
-        bid_edge, ask_edge = edges_ticks(fair_ticks=fair, centre_bps=centre_bps, spread_bps=spread_bps)
-        room_buy, room_sell = self._rooms(view, fair)
-        lots_buy, lots_sell = self._order_sizes(view)
-        step, levels = settings.level_step_bps * BPS * fair, settings.levels_count
-        bids = bid_wishes(bid_edge, step, ask_ticks, levels, lots_buy, room_buy, sizes.lots_min)
-        asks = ask_wishes(ask_edge, step, bid_ticks, levels, lots_sell, room_sell, sizes.lots_min)
-        self._placer.hindrances.clear()
-        if not bids:
-            self._explain(_BUY, lots_buy, room_buy)
-        if not asks:
-            self._explain(_SELL, lots_sell, room_sell)
-        self.budget.refill(now_ns)
-        terms = Terms(
-            fair,
-            spread_bps * BPS * fair,
-            tolerance_ticks(fair, settings.refresh_tolerance_bps, settings.refresh_tolerance_share, spread_bps),
-            fair * settings.refresh_tolerance_bps * BPS,
-            sizes.usd_per_tick_lot,
-            self._refresh_ns,
-            self.budget.scarcity,
-            now_ns,
-        )
-        found = moves(_BUY, bids, self.own.by_slot, levels, room_buy, terms)
-        found += moves(_SELL, asks, self.own.by_slot, levels, room_sell, terms)
-        commands: list[Command] = []
-        if found:
-            commands += self._placer.carry_out(ranked(found), occasion)
-        if resized:
-            commands += self._renew_if_wished(now_ns)
-        return commands
-
-    def _price(self, view: Effect) -> tuple[float, float] | None:
-        """The model's centre and spread inside all limits, in bps."""
-        position, sizes = self.position.lots, self._sizes
-        volatility_bps = self.volatility.bps
-        centre, spread = self._model.centre_and_spread_bps(
-            position / sizes.order_lots,
-            position / sizes.cap_lots if sizes.cap_lots else 0.0,
-            max(volatility_bps, self._settings.volatility_bps_min),
-        )
-        return bounded(centre, spread, self._limits, view_floor_bps=view.spread_floor_bps)
-
-    def _rooms(self, view: Effect, fair: float) -> tuple[int, int]:
-        """Most lots that all bids, and all asks, may have together."""
-        wallet, position, placer = self.wallet, self.position.lots, self._placer
-        cap = self._sizes.cap_lots
-        if view.position_usd_max < math.inf:
-            cap = min(cap, math.floor(view.position_usd_max / (fair * self._sizes.usd_per_tick_lot)))
-        room_buy = min(cap, wallet.long_lots) - position - placer.dying_buy_lots
-        room_sell = min(cap, wallet.short_lots) + position - placer.dying_sell_lots
-        if wallet.state is RiskState.REDUCE_ONLY:
-            room_buy = min(room_buy, -position - placer.dying_buy_lots)
-            room_sell = min(room_sell, position - placer.dying_sell_lots)
-        return max(0, room_buy), max(0, room_sell)
-
-    def _order_sizes(self, view: Effect) -> tuple[int, int]:
-        """Lots of one bid and of one ask."""
-        sizes, factor = self._sizes, self.wallet.quantity_factor
-        if factor >= 1.0 and view is NEUTRAL:
-            return sizes.order_lots, sizes.order_lots
-        return (
-            scaled_lots(lots=sizes.order_lots, factor=factor * view.bid_factor, lots_min=sizes.lots_min),
-            scaled_lots(lots=sizes.order_lots, factor=factor * view.ask_factor, lots_min=sizes.lots_min),
-        )
-
-    def _too_small(self) -> str:
-        sizes = self._sizes
-        return (
-            f"an order of {self._settings.order_usd:g} USD is {sizes.order_lots} lots, "
-            f"the venue takes {sizes.lots_min} or more"
-        )
-
-    def _explain(self, side: Side, lots_each: int, room_lots: int) -> None:
-        """Note why a side has no wish."""
-        wallet, sizes = self.wallet, self._sizes
-        if lots_each == 0:
-            why = (Reason.MODEL_HOLD, "size factor 0")
-        elif wallet.state is RiskState.REDUCE_ONLY:
-            why = (Reason.REDUCE_ONLY, wallet.state_reason)
-        elif room_lots < sizes.lots_min:
-            envelope = wallet.long_lots if side is _BUY else wallet.short_lots
-            bound = f"lease {envelope}" if envelope < sizes.cap_lots else f"cap {sizes.cap_lots}"
-            why = (Reason.LEASE_FULL, f"position {self.position.lots}, {bound}, room {room_lots} lots")
-        else:
-            why = (Reason.NO_PRICE, "below one tick")
-        self._placer.hindrances[side] = why
 
     def _pull(self, reason: tuple[Reason, str], now_ns: int) -> list[Command]:
         """Withdraw everything; again after a while if orders still live. Nothing is sent without a link."""
@@ -688,48 +552,17 @@ class QuoteEngine:
         return {side: quoting if self.own.side_live(side) else hindrances.get(side, _ON_ITS_WAY) for side in Side}
 
     def status(self, now_ns: int) -> dict[str, Any]:
-        """Everything the operator's view shows of this symbol, JSON-able; quotes as the venue would spell them."""
-        row = self.instrument
-        bid, ask = self._live_ticks(_BUY), self._live_ticks(_SELL)
-        reasons = self.reasons()
-        return {
-            "venue": self.venue,
-            "symbol": self.symbol,
-            "bid": row.price_text(bid) if row is not None and bid else "",
-            "ask": row.price_text(ask) if row is not None and ask else "",
-            "spread_bps": (ask - bid) / (ask + bid) * 2 / BPS if bid and ask else 0.0,
-            "fair": self._fair_ticks * row.tick_float if row is not None else 0.0,
-            "position_lots": self.position.lots,
-            "position": self.position.lots * row.lot_float if row is not None else 0.0,
-            "position_usd": self.position.lots * self._fair_ticks * self._sizes.usd_per_tick_lot,
-            "state": self.wallet.state.name,
-            "state_reason": self.wallet.state_reason,
-            "bid_code": reasons[_BUY][0].name,
-            "bid_reason": " ".join(reasons[_BUY]).strip(),
-            "ask_code": reasons[_SELL][0].name,
-            "ask_reason": " ".join(reasons[_SELL]).strip(),
-            "two_sided": self.uptime.live,
-            "two_sided_share": self.uptime.share(now_ns),
-            "two_sided_ns": self.uptime.live_ns(now_ns),
-            "first_quote_ns": self.uptime.first_ns,
-            "volatility_bps": self.volatility.bps,
-            "lease_left_ms": self.wallet.lease_left_ms(now_ns),
-            "lease_long_lots": self.wallet.long_lots,
-            "lease_short_lots": self.wallet.short_lots,
-            "orders_per_min": self.wallet.orders_per_min,
-            "seq_holes": self._book.holes_count,
-            "fill_holes": self.position.holes_count,
-            "position_mismatches": self.position.mismatches_count,
-            "open_orders": len(self.own.by_ref),
-            "stopped": self.stopped,
-            "counters": dict(vars(self.counters)),
-        }
+        """Everything the operator's view shows of this symbol; see `figures.py`."""
+        return figures(self, now_ns)
 
-    def _live_ticks(self, side: Side) -> int:
-        prices = [order.price_ticks for order in self.own.by_ref.values() if order.side == side and order.live]
-        if not prices:
-            return 0
-        return max(prices) if side is _BUY else min(prices)
+    @property
+    def fair_ticks(self) -> float:
+        """Fair price of the last decision; 0 before the first."""
+        return self._quoter.fair_ticks
+
+    @property
+    def seq_holes_count(self) -> int:
+        return self._book.holes_count
 
 
 _ON_ITS_WAY = (Reason.STARTING, "order on its way")

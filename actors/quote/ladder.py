@@ -42,7 +42,7 @@ def spread_floor_bps(*, maker_fee_bps: float, adverse_bps: float, spread_bps_min
 
 
 def bounded(
-    centre_bps: float, spread_bps: float, limits: SpreadLimits, *, view_floor_bps: float = 0.0
+    centre_bps: float, spread_bps: float, limits: SpreadLimits, view_floor_bps: float = 0.0
 ) -> tuple[float, float] | None:
     """Centre and spread inside the limits; None when the model's numbers are not finite."""
     if not (math.isfinite(centre_bps) and math.isfinite(spread_bps)):
@@ -53,7 +53,7 @@ def bounded(
     return centre, spread
 
 
-def edges_ticks(*, fair_ticks: float, centre_bps: float, spread_bps: float) -> tuple[float, float]:
+def edges_ticks(fair_ticks: float, centre_bps: float, spread_bps: float) -> tuple[float, float]:
     """Unrounded best (bid, ask), neither beyond the fair price."""
     half = spread_bps / 2
     bid = fair_ticks * (1 + min(0.0, centre_bps - half) * BPS)

@@ -386,7 +386,7 @@ def test_numbers_that_are_none_never_leave() -> None:
         def centre_and_spread_bps(self, *_: float) -> tuple[float, float]:
             return math.nan, math.nan
 
-    quoter._model = Broken()  # type: ignore[assignment]
+    quoter._quoter.model = Broken()  # type: ignore[assignment]
     commands = quoter.handle(book(2, T0 + MS, 599_000, 599_010), T0 + MS)
 
     assert [type(command) for command in commands] == [CancelAll]
