@@ -15,6 +15,22 @@ from typing import Final
 import msgspec
 
 from actors.venues.binance.common import PATHS, Book, SymbolMap, depth_limit, interval_ms, market_of
+from actors.venues.binance.frames import (
+    Pairs,
+    Probe,
+    read_agg_trade,
+    read_candles,
+    read_depth,
+    read_kline,
+    read_liquidation,
+    read_mark,
+    read_partial,
+    read_probe,
+    read_snapshot,
+    read_top,
+    read_trade,
+    read_wrapped,
+)
 from actors.venues.binance.metadata import decode_exchange_info
 from actors.venues.dialect import HttpRequest, StreamPlan
 from actors.vocab.errors import VenueFault
@@ -47,173 +63,6 @@ PARAMS_PER_FRAME: Final = 100
 # The venue takes 5 (spot) and 10 (USD-M) frames a second, pongs included: leave room for those.
 FRAME_INTERVAL_MS: Final = {"spot": 250, "perp": 125}
 MAX_AGE_S: Final = 23.5 * 3600  # the venue hangs up at 24 h
-
-Pairs = list[tuple[str, str]]
-
-
-class _Depth(msgspec.Struct, gc=False):
-    E: int
-    s: str
-    U: int
-    u: int
-    b: Pairs
-    a: Pairs
-    pu: int = -1
-
-
-class _Partial(msgspec.Struct, gc=False):
-    """Spot top N: no symbol, no time."""
-
-    lastUpdateId: int
-    bids: Pairs
-    asks: Pairs
-
-
-class _Top(msgspec.Struct, gc=False):
-    u: int
-    s: str
-    b: str
-    B: str
-    a: str
-    A: str
-    E: int = 0
-
-
-class _Trade(msgspec.Struct, gc=False):
-    E: int
-    s: str
-    t: int
-    p: str
-    q: str
-    m: bool
-    X: str = "MARKET"
-
-
-class _AggTrade(msgspec.Struct, gc=False):
-    E: int
-    s: str
-    a: int
-    p: str
-    q: str
-    m: bool
-
-
-class _Mark(msgspec.Struct, gc=False):
-    E: int
-    s: str
-    p: str
-    i: str = "0"
-    r: str = "0"
-    T: int = 0
-
-
-class _LiquidationOrder(msgspec.Struct, gc=False):
-    s: str
-    S: str
-    q: str
-    p: str
-
-
-class _Liquidation(msgspec.Struct, gc=False):
-    E: int
-    o: _LiquidationOrder
-
-
-class _Candle(msgspec.Struct, gc=False):
-    t: int
-    T: int
-    o: str
-    h: str
-    l: str  # noqa: E741  the venue's name
-    c: str
-    v: str
-    n: int
-    x: bool
-
-
-class _Kline(msgspec.Struct, gc=False):
-    E: int
-    s: str
-    k: _Candle
-
-
-class _Wrapped(msgspec.Struct, gc=False):
-    stream: str
-    data: msgspec.Raw
-
-
-class _Fault(msgspec.Struct):
-    code: int = 0
-    msg: str = ""
-
-
-class _Probe(msgspec.Struct):
-    """Anything that came without a stream name: which kind is it?"""
-
-    e: str = ""
-    E: int = 0
-    stream: str = ""
-    id: int | str | None = None
-    result: msgspec.Raw = msgspec.Raw()
-    error: _Fault | None = None
-    code: int = 0
-    msg: str = ""
-    u: int = -1
-    B: msgspec.Raw = msgspec.Raw()
-    lastUpdateId: int = -1
-
-
-class _Snapshot(msgspec.Struct):
-    lastUpdateId: int
-    bids: Pairs
-    asks: Pairs
-
-
-class _WrappedDepth(msgspec.Struct, gc=False):
-    data: _Depth
-
-
-class _WrappedPartial(msgspec.Struct, gc=False):
-    data: _Partial
-
-
-class _WrappedTop(msgspec.Struct, gc=False):
-    data: _Top
-
-
-class _WrappedTrade(msgspec.Struct, gc=False):
-    data: _Trade
-
-
-class _WrappedAggTrade(msgspec.Struct, gc=False):
-    data: _AggTrade
-
-
-class _WrappedMark(msgspec.Struct, gc=False):
-    data: _Mark
-
-
-class _WrappedLiquidation(msgspec.Struct, gc=False):
-    data: _Liquidation
-
-
-class _WrappedKline(msgspec.Struct, gc=False):
-    data: _Kline
-
-
-_wrapped = msgspec.json.Decoder(_Wrapped).decode
-_probe = msgspec.json.Decoder(_Probe).decode
-# All of these read combined frames; a raw frame is put into a wrapper first, which its slower path can afford.
-_depth = msgspec.json.Decoder(_WrappedDepth).decode
-_partial = msgspec.json.Decoder(_WrappedPartial).decode
-_top = msgspec.json.Decoder(_WrappedTop).decode
-_trade = msgspec.json.Decoder(_WrappedTrade).decode
-_agg_trade = msgspec.json.Decoder(_WrappedAggTrade).decode
-_mark = msgspec.json.Decoder(_WrappedMark).decode
-_liquidation = msgspec.json.Decoder(_WrappedLiquidation).decode
-_kline = msgspec.json.Decoder(_WrappedKline).decode
-_snapshot = msgspec.json.Decoder(_Snapshot)
-_candles = msgspec.json.Decoder(list[tuple[int, str, str, str, str, str, int, str, int, str, str, str]])
 
 # Combined frames begin with the stream name; recorded and live ones are spelled without a space.
 _HEAD: Final = b'{"stream":"'
@@ -282,7 +131,7 @@ class BinanceMarket:
     def decode_snapshot(self, symbol: str, body: bytes) -> DepthSnapshot:
         book = self._map.book(self._map.instrument(symbol).venue_symbol)
         try:
-            data = _snapshot.decode(body)
+            data = read_snapshot(body)
         except msgspec.DecodeError as error:
             raise VenueFault(f"{self.venue} {symbol}: depth snapshot is not readable: {error}") from error
         ticks, lots = book.ticks, book.public_lots
@@ -307,7 +156,7 @@ class BinanceMarket:
         """Closed candles, oldest first: the last row is the running one and is left out."""
         book = self._map.book(self._map.instrument(symbol).venue_symbol)
         try:
-            rows = _candles.decode(body)
+            rows = read_candles(body)
         except msgspec.DecodeError as error:
             raise VenueFault(f"{self.venue} {symbol}: klines are not readable: {error}") from error
         return [
@@ -387,7 +236,7 @@ class BinanceMarket:
 
     def _decode_other(self, frame: bytes) -> MarketEvent | None:
         """Raw frames, combined frames of unusual spelling, and frames about the connection."""
-        probe = _probe(frame)
+        probe = read_probe(frame)
         if probe.stream:
             return self._by_stream(probe.stream, frame)
         wrapped = b'{"data":%s}' % frame
@@ -400,12 +249,12 @@ class BinanceMarket:
 
     def _by_stream(self, stream: str, frame: bytes) -> MarketEvent | None:
         """A combined frame with spaces, or with its parts in another order, or of a stream that all symbols share."""
-        inner = bytes(_wrapped(frame).data)
+        inner = bytes(read_wrapped(frame).data)
         if stream.partition("@depth")[2][:1].isdigit():
             return self._on_partial(stream, frame)
         return self._decode_other(inner)
 
-    def _notice(self, probe: _Probe, frame: bytes) -> MarketEvent | None:
+    def _notice(self, probe: Probe, frame: bytes) -> MarketEvent | None:
         number = probe.id if isinstance(probe.id, int) else 0
         if probe.e == "serverShutdown":
             return StreamNotice("shutdown", 0, "the venue announces a restart")
@@ -430,7 +279,7 @@ class BinanceMarket:
         return self._on_diff_depth(frame)
 
     def _on_diff_depth(self, frame: bytes) -> DepthDelta | None:
-        data = _depth(frame).data
+        data = read_depth(frame).data
         book = self._books.get(data.s)
         if book is None:
             return None
@@ -450,13 +299,13 @@ class BinanceMarket:
         if book is None:
             return None
         if self._market == "perp":
-            full = _depth(frame).data
+            full = read_depth(frame).data
             return PartialDepth(book.symbol, full.u, full.E * NS_PER_MS, _levels(book, full.b), _levels(book, full.a))
-        top = _partial(frame).data
+        top = read_partial(frame).data
         return PartialDepth(book.symbol, top.lastUpdateId, 0, _levels(book, top.bids), _levels(book, top.asks))
 
     def _on_top(self, frame: bytes) -> TopOfBook | None:
-        data = _top(frame).data
+        data = read_top(frame).data
         book = self._books.get(data.s)
         if book is None:
             return None
@@ -472,7 +321,7 @@ class BinanceMarket:
         )
 
     def _on_trade(self, frame: bytes) -> PublicTrade | None:
-        data = _trade(frame).data
+        data = read_trade(frame).data
         book = self._books.get(data.s)
         # USD-M also reports insurance fund and ADL deals here ("X"): no taker chose their price.
         if book is None or data.X != "MARKET":
@@ -487,7 +336,7 @@ class BinanceMarket:
         )
 
     def _on_agg_trade(self, frame: bytes) -> PublicTrade | None:
-        data = _agg_trade(frame).data
+        data = read_agg_trade(frame).data
         book = self._books.get(data.s)
         if book is None:
             return None
@@ -501,7 +350,7 @@ class BinanceMarket:
         )
 
     def _on_mark(self, frame: bytes) -> MarkPrice | None:
-        data = _mark(frame).data
+        data = read_mark(frame).data
         book = self._books.get(data.s)
         if book is None:
             return None
@@ -513,7 +362,7 @@ class BinanceMarket:
         return MarkPrice(book.symbol, data.E * NS_PER_MS, mark, index, rate, data.T)
 
     def _on_liquidation(self, frame: bytes) -> Liquidation | None:
-        data = _liquidation(frame).data
+        data = read_liquidation(frame).data
         order = data.o
         book = self._books.get(order.s)
         if book is None:
@@ -525,7 +374,7 @@ class BinanceMarket:
         )
 
     def _on_kline(self, frame: bytes) -> KlineEvent | None:
-        data = _kline(frame).data
+        data = read_kline(frame).data
         book = self._books.get(data.s)
         if book is None:
             return None

@@ -29,10 +29,14 @@ from actors.venues.binance.calls import (
     StreamDial,
 )
 from actors.venues.binance.common import SymbolMap, market_of
+from actors.venues.binance.server_accounts import AccountReplies
 from actors.venues.binance.server_auth import Door, Refused, Session
-from actors.venues.binance.server_operations import HTTP_OPERATIONS, WS_OPERATIONS, Operations, Security
+from actors.venues.binance.server_endpoints import HTTP_OPERATIONS, WS_OPERATIONS, Security
+from actors.venues.binance.server_forms import Forms
+from actors.venues.binance.server_market import MarketReplies, Ticker
+from actors.venues.binance.server_operations import Operations
+from actors.venues.binance.server_orders import OrderReplies
 from actors.venues.binance.server_private import PrivateWriter, wrap_private
-from actors.venues.binance.server_replies import ReplyWriter, Ticker
 from actors.venues.binance.server_streams import StreamWriter, combined, notice
 from actors.venues.ledger import (
     LedgerAccount,
@@ -82,8 +86,12 @@ class BinanceServer:
         self._door = Door(self._market, accounts)
         self._streams = StreamWriter(venue, instruments)
         self._private = PrivateWriter(venue, self._streams.spellers)
-        self._replies = ReplyWriter(venue, self._names, self._streams.spellers)
-        self._operations = Operations(venue, self._names, self._replies)
+        spellers = self._streams.spellers
+        self._forms = Forms(venue, spellers)
+        self._orders = OrderReplies(venue, spellers)
+        self._public = MarketReplies(venue, spellers)
+        self._accounts = AccountReplies(venue, spellers, self._orders)
+        self._operations = Operations(venue, self._names, self._forms)
 
     def use(self, instruments: Sequence[Instrument]) -> None:
         """Speak of these instruments, with these steps, from now on."""
@@ -117,7 +125,7 @@ class BinanceServer:
                 self._door.check_rest(account, query, text, params, now_ms)
             return self._operations.call(operation.name, params, account, now_ms=now_ms, request_no=request_no)
         except Refused as refusal:
-            return Done(self._replies.refusal(refusal, ws_id=None))
+            return Done(self._forms.refusal(refusal, ws_id=None))
 
     def ws_api(self, frame: bytes | str, *, now_ms: int, request_no: int, logon: str = "") -> Call:
         """Read one frame of the websocket API. `logon` is the account that this connection is logged on to, or ""."""
@@ -141,7 +149,7 @@ class BinanceServer:
                 operation.name, params, account, now_ms=now_ms, request_no=request_no, ws_id=ws_id
             )
         except Refused as refusal:
-            return Done(self._replies.refusal(refusal, ws_id=ws_id), logon=logon)
+            return Done(self._forms.refusal(refusal, ws_id=ws_id), logon=logon)
 
     def _ws_account(
         self, security: Security, sent: Mapping[str, Any], params: Mapping[str, str], logon: str, now_ms: int
@@ -161,7 +169,7 @@ class BinanceServer:
         if name == "session.logon":
             self._door.check_logon(account)
         session = Session(api_key=self._door.key_of(account) if account else None, now_ms=now_ms)
-        return Done(self._replies.session(session, ws_id), logon=account)
+        return Done(self._forms.session(session, ws_id), logon=account)
 
     def weight_of(self, call: Call) -> int:
         """What the call costs of the request weight of its address."""
@@ -186,7 +194,7 @@ class BinanceServer:
         answer holds what event and request tell. A reject of a cancelReplace that names the new client id says that
         the old order has ended. `status` overrides the HTTP status (injected faults).
         """
-        return self._replies.order(
+        return self._orders.order(
             call, event, now_ms=now_ms, order=order, replaced=replaced, usage=usage, status=status
         )
 
@@ -203,62 +211,62 @@ class BinanceServer:
         now_ms: int = 0,
     ) -> Reply:
         """Refuse any call; `code` 0 means the venue's usual one for `kind`. 429 and 418 carry Retry-After."""
-        return self._replies.refuse(
+        return self._forms.refuse(
             call, kind, code, text, usage=usage, retry_after_s=retry_after_s, status=status, now_ms=now_ms
         )
 
     def answer_depth(self, call: MarketQuery, snapshot: DepthSnapshot, *, now_ms: int) -> Reply:
-        return self._replies.depth(call, snapshot, now_ms)
+        return self._public.depth(call, snapshot, now_ms)
 
     def answer_klines(self, call: MarketQuery, klines: Sequence[Kline]) -> Reply:
         """Oldest first; a client takes the last one for the running candle."""
-        return self._replies.klines(call, klines)
+        return self._public.klines(call, klines)
 
     def answer_trades(self, call: MarketQuery, trades: Sequence[PublicTrade]) -> Reply:
         """Oldest first; aggregated trades are spelled one to one."""
-        return self._replies.trades(call, trades)
+        return self._public.trades(call, trades)
 
     def answer_book_tickers(self, call: MarketQuery, tops: Sequence[TopOfBook]) -> Reply:
-        return self._replies.book_tickers(call, tops)
+        return self._public.book_tickers(call, tops)
 
     def answer_prices(self, call: MarketQuery, tops: Sequence[TopOfBook]) -> Reply:
         """Last prices; the mid, rounded down to a tick, stands in for them."""
-        return self._replies.prices(call, tops)
+        return self._public.prices(call, tops)
 
     def answer_tickers(self, call: MarketQuery, tickers: Sequence[Ticker]) -> Reply:
-        return self._replies.tickers(call, tickers)
+        return self._public.tickers(call, tickers)
 
     def answer_mark_prices(self, call: MarketQuery, marks: Sequence[MarkPrice], *, now_ms: int) -> Reply:
-        return self._replies.mark_prices(call, marks, now_ms)
+        return self._public.mark_prices(call, marks, now_ms)
 
     def answer_funding_rates(self, call: MarketQuery, marks: Sequence[MarkPrice]) -> Reply:
         """History of funding: one `MarkPrice` a funding time, oldest first."""
-        return self._replies.funding_rates(call, marks)
+        return self._public.funding_rates(call, marks)
 
     def answer_orders(self, call: LedgerQuery, rows: Sequence[LedgerOrder]) -> Reply:
-        return self._replies.orders(call, rows)
+        return self._accounts.orders(call, rows)
 
     def answer_own_trades(self, call: LedgerQuery, rows: Sequence[LedgerTrade]) -> Reply:
-        return self._replies.own_trades(call, rows)
+        return self._accounts.own_trades(call, rows)
 
     def answer_income(self, call: LedgerQuery, rows: Sequence[LedgerIncome]) -> Reply:
-        return self._replies.income(call, rows)
+        return self._accounts.income(call, rows)
 
     def answer_amendments(self, call: LedgerQuery, rows: Sequence[LedgerAmendment]) -> Reply:
         """Newest first, as the venue has them; `rows` may come in any order."""
-        return self._replies.amendments(call, rows)
+        return self._accounts.amendments(call, rows)
 
     def answer_account(self, call: LedgerQuery, account: LedgerAccount, *, now_ms: int) -> Reply:
         """Account, balances, positions or commission rates, as `call.operation` asks."""
-        return self._replies.account(call, account, now_ms)
+        return self._accounts.account(call, account, now_ms)
 
     def answer_private(self, call: PrivateCall, *, listen_key: str = "", subscription_id: int = 0) -> Reply:
         """`listen_key` "" on "start" or "keep" says that there is none."""
-        return self._replies.private(call, listen_key, subscription_id)
+        return self._accounts.private(call, listen_key, subscription_id)
 
     def with_usage(self, reply: Reply, usage: RateUsage) -> Reply:
         """Add the venue's count headers to an HTTP reply."""
-        return self._replies.with_usage(reply, usage)
+        return self._forms.with_usage(reply, usage)
 
     # --- streams ------------------------------------------------------------------------------------------------
 
