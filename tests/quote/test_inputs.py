@@ -1,0 +1,76 @@
+"""Depth score, toxic flow and liquidity regime."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from actors.quote.inputs import LiquidityWatch, TradeFlowWatch, depth_score, next_regime, side_usd
+from actors.vocab.market import TradeFlow
+from actors.vocab.units import NS_PER_S
+
+
+@pytest.mark.parametrize(
+    ("ratio", "score"), [(1.0, 0.5), (2.0, 1.0), (9.0, 1.0), (0.0, 0.0), (0.6, 0.3), (math.nan, 0.0)]
+)
+def test_depth_score_is_half_of_the_ratio_to_usual(ratio: float, score: float) -> None:
+    assert depth_score(ratio) == pytest.approx(score)
+
+
+def test_depth_in_usd() -> None:
+    assert side_usd(((100, 2), (99, 3)), 0.5) == pytest.approx(248.5)
+
+
+@pytest.mark.parametrize(
+    ("before", "depth", "spread", "after"),
+    [
+        ("normal", 1.0, 1.0, "normal"),
+        ("normal", 0.49, 1.0, "thin"),
+        ("normal", 1.0, 2.1, "thin"),
+        ("thin", 0.6, 1.0, "thin"),  # not far enough back
+        ("thin", 1.0, 1.6, "thin"),
+        ("thin", 0.75, 1.4, "normal"),
+        ("normal", 0.6, 1.0, "normal"),
+        ("normal", 2.1, 0.9, "deep"),
+        ("normal", 2.1, 1.2, "normal"),
+        ("deep", 1.6, 1.2, "deep"),
+        ("deep", 1.4, 0.9, "normal"),
+        ("deep", 0.4, 1.0, "thin"),
+    ],
+)
+def test_regime_has_hysteresis(before: str, depth: float, spread: float, after: str) -> None:
+    assert next_regime(before, depth_ratio=depth, spread_ratio=spread) == after
+
+
+def test_one_sided_flow_is_toxic_once_there_is_enough_of_it() -> None:
+    flow = TradeFlowWatch()
+    assert flow.toxic_flow() == 0.0
+    flow.note(TradeFlow(), NS_PER_S)
+    assert flow.last_trade_ns == 0
+
+    flow.note(TradeFlow(buys_count=1, buy_lots=10), NS_PER_S)
+    assert flow.toxic_flow() == pytest.approx(1 / 20)
+    flow.note(TradeFlow(buys_count=39, buy_lots=390), NS_PER_S)
+    assert flow.toxic_flow() == 1.0
+    flow.note(TradeFlow(sells_count=40, sell_lots=400), NS_PER_S)
+    assert flow.toxic_flow() == 0.0
+
+
+def test_old_flow_fades() -> None:
+    """A minute later the old buys weigh 1/e: (e - 1) / (e + 1) of what flows is one-sided."""
+    flow = TradeFlowWatch()
+    flow.note(TradeFlow(buys_count=60, buy_lots=100), NS_PER_S)
+    flow.note(TradeFlow(sells_count=60, sell_lots=100), 61 * NS_PER_S)
+
+    assert flow.toxic_flow() == pytest.approx((math.e - 1) / (math.e + 1))
+
+
+def test_first_sample_is_usual_and_the_mean_moves_slowly() -> None:
+    liquidity = LiquidityWatch()
+
+    assert liquidity.note(depth_usd=1_000.0, spread=1e-4, now_ns=1) == 1.0
+    assert liquidity.note(depth_usd=400.0, spread=1e-4, now_ns=6 * NS_PER_S) == pytest.approx(0.4)
+    assert liquidity.regime == "thin"
+    # A sixtieth of the slow mean's time has passed: it has come down by about one percent of the difference.
+    assert liquidity.note(depth_usd=400.0, spread=1e-4, now_ns=12 * NS_PER_S) == pytest.approx(0.4024, abs=2e-4)
