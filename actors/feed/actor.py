@@ -90,10 +90,12 @@ class FeedActor:
         """Serve until stopped. Raises what breaks an invariant; a venue's failure is waited out."""
         host = self._host
         await host.start()
+        self._rng = host.rng
+        host.ready_when.append(self._why_not_ready)
         self._publisher: Publisher = host.links.publisher(CHANNEL, on_subscribe=self._on_subscribe)
         await host.join()
         account = self._account()
-        self._client = HttpClient(account.rest_url, clock=host.clock)
+        self._client = HttpClient(account.rest_url, clock=host.clock, gate=host.gate)
         self._calls = asyncio.Semaphore(CALLS_AT_ONCE)
         self._budget = WeightBudget(weight_per_min(self._venue), shards_count=self._shards_count)
         self._dialect: MarketDialect = market_dialect(self._venue, streams=account.streams or None)
@@ -145,6 +147,7 @@ class FeedActor:
             on_state=partial(self._on_connection, plan),
             clock=self._host.clock,
             rng=self._rng,
+            gate=self._host.gate,
         )
         self._plans[plan.name] = plan
         self._sessions[plan.name] = session
@@ -162,15 +165,12 @@ class FeedActor:
         if not self._flush_due:
             # After everything that is readable by now: a burst gives one update a symbol and waits for nothing.
             self._flush_due = True
-            asyncio.get_running_loop().call_soon(self._flush)
+            self._host.soon(self._flush)
 
     def _flush(self) -> None:
         self._flush_due = False
-        try:
-            if self._engine is not None and not self._host.stopping:
-                self._carry_out(self._engine.flush(self._host.clock.now_ns()))
-        except Exception as error:
-            self._host.fault(error)
+        if self._engine is not None and not self._host.stopping:
+            self._carry_out(self._engine.flush(self._host.clock.now_ns()))
 
     def _on_connection(self, plan: StreamPlan, up: bool, reason: str) -> None:
         if self._engine is None:
@@ -238,7 +238,7 @@ class FeedActor:
         """One paced call; `HttpUnanswered` where there was no answer."""
         wait_ns = self._budget.take(request.weight, self._host.clock.now_ns())
         if wait_ns:
-            await asyncio.sleep(wait_ns / NS_PER_S)
+            await self._host.sleep(wait_ns / NS_PER_S)
         async with self._calls:
             return await self._client.call(request)
 
@@ -288,7 +288,7 @@ class FeedActor:
 
     async def _keep_instruments(self) -> None:
         while True:
-            await asyncio.sleep(INSTRUMENTS_INTERVAL_S * (0.9 + 0.2 * self._rng.random()))
+            await self._host.sleep(INSTRUMENTS_INTERVAL_S * (0.9 + 0.2 * self._rng.random()))
             await self._refresh()
 
     async def _refresh(self) -> None:
@@ -311,7 +311,7 @@ class FeedActor:
     async def _keep_warm_up(self) -> None:
         """Send history to new subscribers, books first: a snapshot never waits behind candles."""
         while True:
-            await asyncio.sleep(WARM_UP_LOOK_S)
+            await self._host.sleep(WARM_UP_LOOK_S)
             engine = self._engine
             readable = engine.readable() if engine is not None else frozenset()
             ready = [symbol for symbol in self._warm_wanted if symbol in readable]
@@ -364,6 +364,11 @@ class FeedActor:
                 "frame_lag": self._frame_lag.encode().decode(),
             },
         }
+
+    def _why_not_ready(self) -> str:
+        if self._engine is None:
+            return self._reason or "starting"
+        return self._connection_reason()
 
     def _connection_reason(self) -> str:
         return "; ".join(session.reason for session in self._sessions.values() if session.reason)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import random
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -37,7 +36,7 @@ from actors.gateway.commands import (
 from actors.gateway.engine import TICK_MS, GatewayEngine
 from actors.gateway.keys import read_credentials
 from actors.gateway.limits import countdown_plan, limits_of
-from actors.transport.host import ActorHost
+from actors.transport.host import ActorHost, Cancellable
 from actors.transport.http import HttpAnswer, HttpClient, HttpUnanswered
 from actors.transport.links import Client, Server, Subscriber
 from actors.transport.meters import Histogram
@@ -90,6 +89,8 @@ class _OrderSession(WsSession):
         socket = self._socket
         if socket is None or not socket.is_open:
             return False
+        if self._gate is not None:
+            self._gate.request()
         socket.send(text)
         return True
 
@@ -104,19 +105,19 @@ class VenueLine:
         dialect: TradingDialect,
         rest_dialect: TradingDialect,
         http: HttpClient,
-        clock: Clock,
+        host: ActorHost,
         on_event: Callable[[VenueEvent, int], None],
-        spawn: Callable[..., Any],
     ) -> None:
         """`rest_dialect` speaks HTTP only: cancels still leave while the order connection is down."""
         self._account = account
         self._dialect = dialect
         self._rest_dialect = rest_dialect
         self._http = http
-        self._clock = clock
+        self._host = host
+        self._clock: Clock = host.clock
         self._on_event = on_event
-        self._spawn = spawn
-        self._rng = random.Random()
+        self._spawn = host.spawn
+        self._rng = host.rng
         self._orders: _OrderSession | None = None
         # call id -> request that left over the order websocket and has no answer, oldest first
         self._calls: dict[str, VenueRequest] = {}
@@ -185,7 +186,12 @@ class VenueLine:
         if self._account.order_url:
             plan = StreamPlan("orders", self._account.order_url, (), (), max_age_s=MAX_AGE_S)
             self._orders = _OrderSession(
-                plan=plan, on_frame=self._order_frame, on_state=self._order_state, clock=self._clock, rng=self._rng
+                plan=plan,
+                on_frame=self._order_frame,
+                on_state=self._order_state,
+                clock=self._clock,
+                rng=self._rng,
+                gate=self._host.gate,
             )
             self._on_event(StreamDown(StreamKind.ORDER, "connecting"), self._clock.now_ns())
             self._spawn(self._orders.run(), name="orders")
@@ -230,7 +236,7 @@ class VenueLine:
 
     async def _keep_clock(self) -> None:
         while True:
-            await asyncio.sleep(CLOCK_SYNC_S)
+            await self._host.sleep(CLOCK_SYNC_S)
             await self.sync_clock()
 
     # --- order connection ---------------------------------------------------------------------------------------
@@ -292,7 +298,7 @@ class VenueLine:
                 await session.close()
             if self._clock.now_ns() - began_ns > 30 * NS_PER_S:
                 wait_s = PRIVATE_WAIT_S
-            await asyncio.sleep(wait_s * (0.5 + self._rng.random() / 2))
+            await self._host.sleep(wait_s * (0.5 + self._rng.random() / 2))
             wait_s = min(PRIVATE_WAIT_MAX_S, wait_s * 2)
 
     async def _open_private(self) -> WsSession | None:
@@ -314,6 +320,7 @@ class VenueLine:
             on_state=self._private_state,
             clock=self._clock,
             rng=self._rng,
+            gate=self._host.gate,
         )
         self._spawn(session.run(), name="private_session")
         return session
@@ -322,8 +329,7 @@ class VenueLine:
         """Keep the stream alive until it ends or the venue refuses to prolong it."""
         interval_s = self._dialect.private_keepalive_ms / 1000 or None
         while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._private_lost.wait(), interval_s)
+            if await self._host.wait(self._private_lost, interval_s):
                 return
             call = self._dialect.private_keepalive(timestamp_ms=self._timestamp_ms())
             if call is None:
@@ -386,7 +392,7 @@ class GatewayActor:
         self._events: deque[tuple[Event, int]] = deque()
         self._busy = False
         self._histograms = {name: Histogram() for name in LATENCIES}
-        self._wake: asyncio.TimerHandle | None = None
+        self._wake: Cancellable | None = None
         self._wake_ns = 0
         self._heard_ns = 0  # last call of the supervisor; 0: it has never called
         self._problem = ""
@@ -423,10 +429,9 @@ class GatewayActor:
             account=account,
             dialect=dialects[0],
             rest_dialect=dialects[1],
-            http=HttpClient(account.rest_url, clock=host.clock),
-            clock=host.clock,
+            http=HttpClient(account.rest_url, clock=host.clock, gate=host.gate),
+            host=host,
             on_event=self._feed,
-            spawn=host.spawn,
         )
         self._server = host.links.server(
             "orders",
@@ -479,7 +484,7 @@ class GatewayActor:
 
     async def heartbeat(self) -> None:
         """The supervisor lives. After its first call, five seconds without one end this gateway."""
-        self._heard_ns = self._host.clock.now_ns()
+        self._heard_ns = self._host.machine_clock.now_ns()
 
     async def kill(self, reason: str = "operator") -> int:
         """Cancel everything now, from the reserve, and stay closed until risk's next term; return how many lived."""
@@ -602,9 +607,8 @@ class GatewayActor:
                 self._marks.disconnect(address)
 
     def _on_tick(self) -> None:
-        now_ns = self._host.clock.now_ns()
-        self._feed(Tick(), now_ns)
-        if self._heard_ns and now_ns - self._heard_ns > SUPERVISOR_SILENCE_S * NS_PER_S:
+        self._feed(Tick(), self._host.clock.now_ns())
+        if self._heard_ns and self._host.machine_clock.now_ns() - self._heard_ns > SUPERVISOR_SILENCE_S * NS_PER_S:
             self._heard_ns = 0
             self._host.spawn(self._abandoned(), name="abandoned")
 
@@ -662,8 +666,7 @@ class GatewayActor:
         if self._wake is not None:
             self._wake.cancel()
         self._wake_ns = at_ns
-        delay_s = max(0.0, (at_ns - now_ns) / NS_PER_S)
-        self._wake = asyncio.get_running_loop().call_later(delay_s, self._on_wake)
+        self._wake = self._host.at(at_ns, self._on_wake)
 
     def _on_wake(self) -> None:
         self._wake = None

@@ -91,6 +91,8 @@ class QuoteActor:
                 self._views.topic(symbol.encode())
         host.on_member.append(self._on_member)
         host.on_instruments.append(self._on_instruments)
+        if host.gate is not None:
+            host.gate.on_end.append(lambda: self._on_message(Stop("the recording has ended")))
         await host.join()
         host.every(TICK_MS, self._on_tick)
         await self._ended.wait()

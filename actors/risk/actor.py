@@ -7,6 +7,7 @@ blocks, worst cases. Rebuilt: leases (from requests), live orders (from gateways
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from actors.journal.writer import Journal
@@ -29,6 +30,7 @@ from actors.risk.events import (
 from actors.transport.host import ActorHost
 from actors.transport.links import Server, Subscriber
 from actors.transport.meters import Histogram
+from actors.transport.step_gate import QUIET
 from actors.vocab.control import Greeting, Instruments, Member
 from actors.vocab.errors import check
 from actors.vocab.leases import LeaseRequest, RiskState
@@ -90,10 +92,14 @@ class RiskActor:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(self._handle, event)
 
+        def durable(sequence: int) -> None:
+            if host.gate is None or host.gate.open:
+                soon(Journalled(sequence))
+
         self._journal = Journal(
             host.run.journal_url,
             host.run.namespace,  # one namespace an account
-            on_durable=lambda sequence: soon(Journalled(sequence)),
+            on_durable=durable,
             on_failed=lambda text: soon(JournalFailed(text)),
         )
         self._engine = RiskEngine(
@@ -159,6 +165,11 @@ class RiskActor:
                 assert self._journal is not None
                 written = self._journal.append(rows)
                 check(written == sequence, f"journal batch {written}, expected {sequence}")
+                gate = self._host.gate
+                if gate is not None and not gate.open:
+                    # How long a disk takes is chance: by the recording's clock each batch takes one step. The journal
+                    # of a replay lives as long as its run, so nothing hangs on its being earlier than the disk.
+                    gate.note("journal", partial(self._handle, Journalled(sequence)), rank=QUIET)
             case Announce(scope, state, text):
                 log = self._host.log.warning if state > RiskState.NORMAL else self._host.log.info
                 log("risk state", scope=scope, state=state.name, reason=text)

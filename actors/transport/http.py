@@ -13,9 +13,12 @@ import aiohttp
 import msgspec
 from yarl import URL
 
+from actors.transport.step_gate import StepGate
+from actors.transport.step_plan import CALL_HEADER, PEER_HEADER
 from actors.transport.ws_socket import retry_after_s
 from actors.venues.dialect import HttpRequest
 from actors.vocab.clock import Clock
+from actors.vocab.errors import OurFault
 from actors.vocab.units import NS_PER_S
 
 CONNECTIONS_MAX: Final = 32  # at a time to one venue; further calls wait for one
@@ -54,14 +57,16 @@ class HttpUnanswered(Exception):
 class HttpClient:
     """Calls to one base URL. Make it on the running loop; `close` it there."""
 
-    def __init__(self, base_url: str, *, timeout_s: float = 5.0, clock: Clock) -> None:
+    def __init__(self, base_url: str, *, timeout_s: float = 5.0, clock: Clock, gate: StepGate | None = None) -> None:
+        """With `gate` (lock-step) an answer is handed over in the step that may know it, however long that takes."""
         self.base_url = base_url.rstrip("/")
         self.calls_count = 0
         self.limited_count = 0
         self._clock = clock
         self._closed_until_ns = 0
         self._session: aiohttp.ClientSession | None = None
-        self._timeout = aiohttp.ClientTimeout(total=timeout_s)
+        self._timeout = aiohttp.ClientTimeout(total=timeout_s if gate is None else None)
+        self._gate = gate
 
     @property
     def closed_for_s(self) -> float:
@@ -74,21 +79,37 @@ class HttpClient:
         if wait_s:
             raise HttpUnanswered(f"{self.base_url} asked us to wait {wait_s:.1f} s more", sent=False, wait_s=wait_s)
         self.calls_count += 1
+        if self._gate is None:
+            return await self._call(request, dict(request.headers))
+        call_no = self._gate.request()
+        try:
+            answer = await self._call(
+                request, {**dict(request.headers), PEER_HEADER: self._gate.role, CALL_HEADER: str(call_no)}
+            )
+        except HttpUnanswered as error:
+            if not error.sent:
+                self._gate.requests_count -= 1
+                raise
+            raise OurFault(f"{self._gate.role}: request {call_no} got no answer in lock-step: {error}") from error
+        await self._gate.answered(call_no)
+        return answer
+
+    async def _call(self, request: HttpRequest, headers: dict[str, str]) -> HttpAnswer:
         # Encoded already: signatures cover the path and query byte for byte.
         url = URL(self.base_url + request.path_query, encoded=True)
         try:
             async with self._open().request(
-                request.method, url, headers=dict(request.headers), data=request.body or None, allow_redirects=False
+                request.method, url, headers=headers, data=request.body or None, allow_redirects=False
             ) as response:
                 body = await _read(response)
-                headers = {name.lower(): value for name, value in response.headers.items()}
+                answered = {name.lower(): value for name, value in response.headers.items()}
         except (aiohttp.ClientConnectorError, aiohttp.InvalidURL) as error:
             raise HttpUnanswered(f"{self.base_url}: {error}", sent=False) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise HttpUnanswered(f"{self.base_url}: {error or type(error).__name__}", sent=True) from error
         if response.status in (LIMITED, BANNED):
-            self._close_for(response.status, headers)
-        return HttpAnswer(response.status, headers, body)
+            self._close_for(response.status, answered)
+        return HttpAnswer(response.status, answered, body)
 
     async def close(self) -> None:
         if self._session is not None:
@@ -100,7 +121,10 @@ class HttpClient:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 timeout=self._timeout,
-                connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX, keepalive_timeout=60.0),
+                # In lock-step requests wait at the venue for their step, so none may wait here for a connection.
+                connector=aiohttp.TCPConnector(
+                    limit=0 if self._gate is not None else CONNECTIONS_MAX, keepalive_timeout=60.0
+                ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 # No content type of its own: some venues refuse one on an empty body.
                 skip_auto_headers=("Content-Type", "User-Agent"),

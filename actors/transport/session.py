@@ -14,14 +14,18 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final
 
 from websockets.exceptions import InvalidHandshake
 
 from actors.transport.backoff import VenueBackoff
+from actors.transport.step_gate import StepGate
+from actors.transport.step_plan import PEER_HEADER
 from actors.transport.ws_socket import Refused, WsSocket, open_socket
 from actors.venues.dialect import StreamPlan
 from actors.vocab.clock import Clock
+from actors.vocab.errors import OurFault
 from actors.vocab.units import NS_PER_S
 
 # `on_state(True, OVERLAP)`: a second socket took over while the first still delivered, so nothing is missing.
@@ -65,15 +69,22 @@ class WsSession:
         overlap_s: float = OVERLAP_S,
         stable_s: float = STABLE_S,
         sleep: Callable[[float], Awaitable[None]] | None = None,
+        gate: StepGate | None = None,
     ) -> None:
-        """`sleep` is a seam for tests: all waits go through it. By default a wait ends early at `close`."""
+        """`sleep` is a seam for tests: all waits go through it. By default a wait ends early at `close`.
+
+        With `gate` (lock-step) frames and states are handed over in their step, frames with its time; the connection
+        itself is looked after by the machine's clock.
+        """
         self.plan = plan
         self.connects_count = 0
         self.overlaps_count = 0
         self.reason = "not connected yet"  # why there is no connection; empty while there is one
-        self._on_frame = on_frame
-        self._on_state = on_state
-        self._clock = clock
+        self._gate = gate
+        self._gated_frame, self._gated_state = on_frame, on_state
+        self._on_frame = on_frame if gate is None else self._frame_in_step
+        self._on_state = on_state if gate is None else self._state_in_step
+        self._clock = clock if gate is None else gate.machine
         self._rng = rng
         self._open_timeout_s = open_timeout_s
         self._idle_timeout_s = idle_timeout_s
@@ -132,14 +143,38 @@ class WsSession:
         if self._socket is not None:
             await self._socket.close("closed by us")
 
+    # --- lock-step -----------------------------------------------------------------------------------------------
+
+    def _frame_in_step(self, frame: str | bytes, recv_ns: int) -> None:
+        gate = self._gate
+        if gate is not None:
+            gate.frame(self.plan.name, lambda: self._gated_frame(frame, gate.clock.now_ns()))
+
+    def _state_in_step(self, up: bool, reason: str) -> None:
+        gate = self._gate
+        if gate is None:
+            return
+        if not up and gate.stepping and not self._closing.is_set():
+            raise OurFault(f"{gate.role}: lost {self.plan.name} in lock-step, step {gate.step}: {reason}")
+        gate.note(self.plan.name, partial(self._gated_state, up, reason))
+
     # --- inside --------------------------------------------------------------------------------------------------
 
     async def _dial_until_open(self, give_up: Callable[[], bool]) -> WsSocket | None:
+        with self._gate.busy() if self._gate is not None else contextlib.nullcontext():
+            return await self._dial(give_up)
+
+    async def _dial(self, give_up: Callable[[], bool]) -> WsSocket | None:
+        headers = {PEER_HEADER: self._gate.role} if self._gate is not None else None
         while not give_up():
             at_least_s = max_s = 0.0
             try:
                 socket = await open_socket(
-                    self.plan.url, on_message=self._on_frame, clock=self._clock, timeout_s=self._open_timeout_s
+                    self.plan.url,
+                    on_message=self._on_frame,
+                    clock=self._clock,
+                    timeout_s=self._open_timeout_s,
+                    headers=headers,
                 )
             except Refused as error:
                 self.reason = f"{self.plan.url}: {error}"

@@ -34,12 +34,14 @@ from actors.vocab.errors import OurFault, check
 from actors.vocab.message import Message
 from actors.vocab.units import NS_PER_S
 
-Call = Callable[[], None]
+Call = Callable[[], object]  # what it returns is nobody's business
 # Turns of the loop that a task gets to reach its next wait after something woke it. Ours need at most five; a turn
 # costs microseconds, and only steps that wake a task pay for it.
 SETTLE_TURNS = 16
 FREE_TICK_S = 0.02  # how finely timers run once the gate is open
 FREE, END = "free", "end"
+# Ranks of what is no peer's message: changes, then what wakes no task, then answers that tasks wait for.
+CHANGE, QUIET, ANSWER = 0, 1, 2
 
 
 class StepClock:
@@ -114,8 +116,8 @@ class StepGate:
         """The sources of this role, as the plan says."""
         return self._lags
 
-    def note(self, source: str, call: Call, *, rank: int = 0) -> None:
-        """Something that is no peer's message: deliver it in the next step, before these, by (rank, source)."""
+    def note(self, source: str, call: Call, *, rank: int = CHANGE) -> None:
+        """Something that is no peer's message: deliver it in the next step, before all messages, by (rank, source)."""
         if self.open:
             call()
             return
@@ -124,7 +126,7 @@ class StepGate:
     def frame(self, source: str, call: Call) -> None:
         """A websocket message of the venue; `source` names the connection."""
         self._frames_count += 1
-        self.note(source, call, rank=1)
+        self.note(source, call, rank=QUIET)
         if not self._working:
             self._look()
 
@@ -226,7 +228,7 @@ class StepGate:
         if not self.stepping:
             return
         parked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.note(f"{request_no:012d}", lambda: self._wake(parked, None), rank=2)
+        self.note(f"{request_no:012d}", lambda: self._wake(parked, None), rank=ANSWER)
         if not self._working:
             self._look()
         await parked
@@ -323,7 +325,7 @@ class StepGate:
         if self._notes:
             notes, self._notes = self._notes, {}
             for key in sorted(notes):
-                if key[0] != 1:
+                if key[0] != QUIET:
                     self._woken = True
                 for call in notes[key]:
                     call()

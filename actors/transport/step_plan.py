@@ -17,6 +17,8 @@ import msgspec
 from actors.vocab.config import FleetSettings
 from actors.vocab.control import RunDescription
 
+# Lock-step only: whose request or connection it is, and the how many-th request, since HTTP connections overtake.
+PEER_HEADER, CALL_HEADER = "X-Manta-Peer", "X-Manta-Call"
 VENUE = "sim:binance"  # the one process that holds all simulated venues of a run, and the steps
 
 

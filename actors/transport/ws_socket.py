@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, cast
 
 from websockets.client import ClientProtocol
@@ -44,7 +44,14 @@ class WsSocket(asyncio.Protocol):
     moment at which its last bytes arrived. An exception in it closes the connection and comes out of `closed`.
     """
 
-    def __init__(self, uri: WebSocketURI, *, on_message: Callable[[bytes, int], None], clock: Clock) -> None:
+    def __init__(
+        self,
+        uri: WebSocketURI,
+        *,
+        on_message: Callable[[bytes, int], None],
+        clock: Clock,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         loop = asyncio.get_running_loop()
         self.opened: asyncio.Future[None] = loop.create_future()
         # Ends with the reason of the close, as one line; an exception of `on_message` comes out here.
@@ -53,6 +60,7 @@ class WsSocket(asyncio.Protocol):
         self.messages_count = 0
         self._on_message = on_message
         self._clock = clock
+        self._headers = dict(headers or {})
         self._protocol = ClientProtocol(uri, max_size=MESSAGE_BYTES_MAX)
         self._transport: asyncio.Transport | None = None
         self._fragments: list[bytes] = []  # of the message under way; their sum is bounded by MESSAGE_BYTES_MAX
@@ -97,7 +105,9 @@ class WsSocket(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # TCP and TLS transports are of this type; uvloop's do not inherit from asyncio's.
         self._transport = cast("asyncio.Transport", transport)
-        self._protocol.send_request(self._protocol.connect())
+        request = self._protocol.connect()
+        request.headers.update(self._headers)
+        self._protocol.send_request(request)
         self._write()
 
     def data_received(self, data: bytes) -> None:
@@ -210,14 +220,19 @@ def retry_after_s(value: str | None) -> float:
 
 
 async def open_socket(
-    url: str, *, on_message: Callable[[bytes, int], None], clock: Clock, timeout_s: float
+    url: str,
+    *,
+    on_message: Callable[[bytes, int], None],
+    clock: Clock,
+    timeout_s: float,
+    headers: Mapping[str, str] | None = None,
 ) -> WsSocket:
-    """Dial, shake hands, return the open socket.
+    """Dial, shake hands, return the open socket. `headers` go with the opening request.
 
     Raises `Refused`, OSError (no network, TLS refused), TimeoutError, or websockets' InvalidHandshake.
     """
     uri = parse_uri(url)
-    socket = WsSocket(uri, on_message=on_message, clock=clock)
+    socket = WsSocket(uri, on_message=on_message, clock=clock, headers=headers)
     tls = ssl.create_default_context() if uri.secure else None
     # A failed opening ends `closed` as well; nobody awaits that one, so its exception is looked at here.
     socket.closed.add_done_callback(lambda ended: None if ended.cancelled() else ended.exception() and None)
