@@ -69,8 +69,8 @@ class SymbolFeed:
         self.venue = venue
         self.symbol = symbol
         self.levels = levels
-        # One more than shown: the ticker's own level may push one of the book's levels down.
-        self.sync = BookSync(rules, buffer_max=buffer_max, levels_min=levels + 1)
+        # Four times what is shown: a ticker may be far ahead of the book and hide as many levels as it jumped over.
+        self.sync = BookSync(rules, buffer_max=buffer_max, levels_min=4 * levels)
         self.witness = TopWitness()
         self.pending = Pending()
         self.top: TopOfBook | None = None
