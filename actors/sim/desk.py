@@ -278,13 +278,13 @@ class Desk(ABC):
     # --- time ----------------------------------------------------------------------------------------------------
 
     def _next_desk_ns(self) -> int:
-        """When the desk itself has something to do next."""
-        return min(
-            self._waiting[0].due_ns if self._waiting else NEVER_NS,
-            self._countdown_ns,
-            self._funding_ns,
-            self.faults.next_disconnect_ns(self.now_ns),
-        )
+        """When the desk itself has something to do next. Asked at every step, so written out."""
+        due_ns = self._funding_ns if self._funding_ns < self._countdown_ns else self._countdown_ns
+        if self._waiting and self._waiting[0].due_ns < due_ns:
+            due_ns = self._waiting[0].due_ns
+        if not self.faults.quiet:
+            due_ns = min(due_ns, self.faults.next_disconnect_ns(self.now_ns))
+        return due_ns
 
     def _do_desk(self, now_ns: int, out: list[SimCommand]) -> None:
         """Do what is due at exactly `now_ns`, the earliest due time."""

@@ -46,6 +46,7 @@ from actors.vocab.venue_io import (
     MarkPrice,
     PartialDepth,
     PublicTrade,
+    StreamNotice,
     TopOfBook,
 )
 
@@ -74,14 +75,12 @@ class RecordedBook:
     # --- what the desk asks --------------------------------------------------------------------------------------
 
     def best_bid(self) -> int:
-        """0 when unknown."""
-        top = self._top
-        return top.bid_ticks if top is not None and top.seq >= self.last_seq else self._best_of(Side.BUY)
+        """0 when unknown. A book ticker tells each change of the top, so where there is one it is believed."""
+        return self._top.bid_ticks if self._top is not None else self._best_of(Side.BUY)
 
     def best_ask(self) -> int:
-        """0 when unknown."""
-        top = self._top
-        return top.ask_ticks if top is not None and top.seq >= self.last_seq else self._best_of(Side.SELL)
+        """As `best_bid`."""
+        return self._top.ask_ticks if self._top is not None else self._best_of(Side.SELL)
 
     def crosses(self, side: Side, price_ticks: int) -> bool:
         if side > 0:
@@ -273,7 +272,7 @@ class RecordedBook:
         best = self.best_ask() if side > 0 else self.best_bid()
         levels = [level for level in self.levels(side.other, 1_000) if side * level[0] >= side * best]
         top = self._top
-        if top is not None and top.seq >= self.last_seq and best and (not levels or levels[0][0] != best):
+        if top is not None and best and (not levels or levels[0][0] != best):
             levels.insert(0, (best, top.ask_lots if side > 0 else top.bid_lots))
         return levels
 
@@ -335,30 +334,30 @@ class RecordedExchange(Desk):
     def on_market(self, event: MarketEvent | DepthSnapshot, now_ns: int) -> list[SimCommand]:
         """One recorded event; what was due before it is done before it."""
         out = self.advance(now_ns)
-        symbol = getattr(event, "symbol", "")
+        if isinstance(event, StreamNotice):
+            return out
+        symbol = event.symbol
         book = self._books.get(symbol)
         if book is None:
             return out  # a symbol that this venue does not list
         happened: list[BookEvent] = []
-        match event:
-            case TopOfBook():
-                happened = book.on_top(event)
-            case PublicTrade():
-                self._recent[symbol].append(event)
-                self._last_trade_ticks[symbol] = event.price_ticks
-                happened = book.on_trade(event)
-            case DepthDelta():
-                happened = book.on_depth(event)
-            case DepthSnapshot():
-                book.on_snapshot(event)
-            case PartialDepth():
-                happened = book.on_partial(event)
-            case MarkPrice():
-                self._on_mark(event, now_ns, out)
-            case KlineEvent():
-                self._on_kline(event)
-            case _:
-                pass  # liquidations and notices move no order of ours
+        # The most frequent first: this is asked of every frame.
+        if isinstance(event, TopOfBook):
+            happened = book.on_top(event)
+        elif isinstance(event, PublicTrade):
+            self._recent[symbol].append(event)
+            self._last_trade_ticks[symbol] = event.price_ticks
+            happened = book.on_trade(event)
+        elif isinstance(event, DepthDelta):
+            happened = book.on_depth(event)
+        elif isinstance(event, PartialDepth):
+            happened = book.on_partial(event)
+        elif isinstance(event, DepthSnapshot):
+            book.on_snapshot(event)
+        elif isinstance(event, MarkPrice):
+            self._on_mark(event, now_ns, out)
+        elif isinstance(event, KlineEvent):
+            self._on_kline(event)
         if happened:
             self._settle(symbol, happened, now_ns, out)
         return out
@@ -374,7 +373,8 @@ class RecordedExchange(Desk):
         return super().handle(request, now_ns)
 
     def advance(self, now_ns: int) -> list[SimCommand]:
-        self._follow(now_ns)
+        if now_ns < self.now_ns:
+            self._follow(now_ns)
         out: list[SimCommand] = []
         while (due_ns := self._next_desk_ns()) <= now_ns:
             self.now_ns = max(self.now_ns, due_ns)
