@@ -391,6 +391,7 @@ class GatewayEngine:
 
     def _number_from(self, fill_no: int) -> None:
         self.core.ledger.number_from(fill_no)
+        self._resend_fills = False  # nothing has been numbered yet
         if self._private_up:
             self._begin(Why.START)
 

@@ -111,7 +111,7 @@ class Bench:
         end_ns = self.now_ns + int(ms * NS_PER_MS)
         found: list[Command] = []
         while self.now_ns < end_ns:
-            self.now_ns = min(end_ns, self.now_ns + 25 * NS_PER_MS)
+            self.now_ns = min(end_ns, self.now_ns + self.step_ms * NS_PER_MS)
             found += self.send(Tick())
             self.renew()
         self.out = found
@@ -124,6 +124,7 @@ class Bench:
                 self.lease(command.message.request_no, **changes)
 
     risk_answers = True
+    step_ms = 25
 
     def lease(self, request_no: int = 0, *, state: RiskState = RiskState.NORMAL, **changes: Any) -> list[Command]:
         values: dict[str, Any] = {

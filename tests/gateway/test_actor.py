@@ -61,11 +61,16 @@ def listed(venue: str) -> Instrument:
     return row
 
 
+def _faulted(code: int) -> None:
+    """A stand-in of this test broke: say so instead of ending pytest."""
+    raise AssertionError(f"a test's own actor stopped with {code}; see stderr")
+
+
 class Risk:
     """Grants whatever a gateway asks for, and keeps what it reports."""
 
     def __init__(self, registry: FakeRegistry) -> None:
-        self.host = ActorHost(role="risk", registry=registry)
+        self.host = ActorHost(role="risk", registry=registry, exit_process=_faulted)
         self.heard: list[Message] = []
         self.answers = True
 
@@ -92,7 +97,7 @@ class Quote:
     """Speaks for one symbol."""
 
     def __init__(self, registry: FakeRegistry, venue: str) -> None:
-        self.host = ActorHost(role="quote:BTCUSDT", registry=registry)
+        self.host = ActorHost(role="quote:BTCUSDT", registry=registry, exit_process=_faulted)
         self.venue = venue
         self.heard: list[Message] = []
         self._ref = 0
@@ -208,7 +213,7 @@ async def world(venue: str) -> AsyncIterator[World]:
             run_description(folder, accounts=(account,), settings_json=settings.model_dump_json(), run_dir="")
         )
         risk, quote = Risk(registry), Quote(registry, venue)
-        feed = ActorHost(role=f"feed:{venue}:0", registry=registry)
+        feed = ActorHost(role=f"feed:{venue}:0", registry=registry, exit_process=_faulted)
         exits: list[int] = []
         gateway = GatewayActor(f"gateway:{venue}", registry, venue, exit_process=exits.append)
         await risk.start()

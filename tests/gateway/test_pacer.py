@@ -1,0 +1,164 @@
+"""Budgets hold in every window, the newest intent wins, cancels never starve."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from actors.gateway.limits import PERP, SPOT, Window, cost_of, countdown_plan
+from actors.gateway.pacer import Budget, Intent, Pacer, RateWindow, Urgency
+from actors.vocab.units import NS_PER_MS
+from actors.vocab.venue_io import RateUsage, VenueCancel, VenueOpenOrdersQuery, VenuePlace
+
+PLACE, CANCEL = SPOT.costs[VenuePlace], SPOT.costs[VenueCancel]
+
+
+def budget(limits: object = SPOT, reserve: float = 0.1) -> Budget:
+    assert limits in (SPOT, PERP)
+    table = SPOT if limits is SPOT else PERP
+    return Budget(
+        table.windows,
+        budget_share=0.9,
+        cancel_reserve_share=reserve,
+        cancels_cost=frozenset(name for name, _cost in table.costs[VenueCancel]),
+    )
+
+
+def intent(slot: int, value: float = 1.0, now_ns: int = 0, body: str = "") -> Intent[str]:
+    return Intent(("h", "S", slot), body or f"{slot}", value, now_ns, PLACE)
+
+
+def always(_intent: object) -> bool:
+    return True
+
+
+@settings(max_examples=60)
+@given(st.lists(st.tuples(st.integers(0, 900), st.sampled_from(list(Urgency))), min_size=1, max_size=200))
+def test_no_window_ever_holds_more_than_the_limit(steps: list[tuple[int, Urgency]]) -> None:
+    """Sliding counts bound every window, however the venue cuts its own."""
+    window = RateWindow(limit=20, span_ms=1_000, budget_share=0.9, reserve_share=0.2)
+    now_ns, written = 0, []
+    for wait_ms, urgency in steps:
+        now_ns += wait_ms // 10 * NS_PER_MS
+        window.forget(now_ns)
+        if window.free(urgency) >= 1:
+            window.take(1, now_ns)
+            written.append((now_ns, urgency))
+    for end_ns, urgency in written:
+        span = [at_ns for at_ns, _ in written if end_ns - 1_000 * NS_PER_MS < at_ns <= end_ns]
+        assert len(span) <= 20
+        if urgency is Urgency.NORMAL:
+            before = [at_ns for at_ns in span if at_ns <= end_ns]
+            assert len(before) <= 20
+
+
+@given(st.integers(0, 40), st.integers(1, 5))
+def test_ready_time_is_the_first_at_which_it_fits(used: int, cost: int) -> None:
+    window = RateWindow(limit=20, span_ms=1_000, budget_share=1.0, reserve_share=0.0)
+    for at_ms in range(min(used, 20)):
+        window.take(1, at_ms * NS_PER_MS)
+    now_ns = 50 * NS_PER_MS
+    ready_ns = window.ready_ns(cost, Urgency.NORMAL, now_ns)
+    if ready_ns > now_ns:
+        window.forget(ready_ns - 1)
+        assert window.free(Urgency.NORMAL) < cost
+    window.forget(ready_ns)
+    assert window.free(Urgency.NORMAL) >= cost
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.floats(0, 100)), min_size=1, max_size=60))
+def test_newest_intent_of_a_slot_wins_and_the_older_is_told(offers: list[tuple[int, float]]) -> None:
+    pacer: Pacer[str] = Pacer(budget(), intents_max=100)
+    told = []
+    for number, (slot, value) in enumerate(offers):
+        superseded, refused = pacer.offer(intent(slot, value, body=str(number)))
+        assert refused is None
+        if superseded is not None:
+            told.append(superseded.body)
+    written = []
+    while (one := pacer.next(0, always)) is not None:
+        written.append(one.body)
+    newest = {slot: str(number) for number, (slot, _value) in enumerate(offers)}
+    assert sorted(written) == sorted(newest.values())
+    assert sorted(told + written) == sorted(str(number) for number in range(len(offers)))
+
+
+def test_dearest_goes_first() -> None:
+    pacer: Pacer[str] = Pacer(budget(), intents_max=10)
+    for slot, value in enumerate((1.0, 3.0, 2.0)):
+        pacer.offer(intent(slot, value))
+    order = []
+    while (one := pacer.next(0, always)) is not None:
+        order.append(one.body)
+    assert order == ["1", "2", "0"]
+
+
+def test_full_pacer_refuses_the_least_valuable() -> None:
+    pacer: Pacer[str] = Pacer(budget(), intents_max=2)
+    pacer.offer(intent(0, 1.0))
+    pacer.offer(intent(1, 5.0))
+    assert pacer.offer(intent(2, 3.0))[1] == intent(0, 1.0)
+    assert pacer.offer(intent(3, 2.0))[1] == intent(3, 2.0)
+    assert len(pacer) == 2
+
+
+def test_what_is_not_ready_waits_and_keeps_nothing_else_waiting() -> None:
+    pacer: Pacer[str] = Pacer(budget(), intents_max=10)
+    pacer.offer(intent(0, 9.0))
+    pacer.offer(intent(1, 1.0))
+    found = pacer.next(0, lambda one: one.slot[2] == 1)
+    assert found is not None
+    assert found.body == "1"
+    assert pacer.wake_ns(0, lambda one: False) is None
+
+
+@given(st.integers(0, 3_000))
+def test_orders_never_eat_the_cancels_reserve(orders: int) -> None:
+    pace = budget(PERP)
+    costs = ((Window.WEIGHT_1M, 10),)  # upkeep that costs weight, as cancels do
+    for _ in range(orders):
+        if pace.fits(costs, Urgency.NORMAL, 0):
+            pace.take(costs, 0)
+    cancels = 0
+    while pace.fits(PERP.costs[VenueCancel], Urgency.CANCEL, 0):
+        pace.take(PERP.costs[VenueCancel], 0)
+        cancels += 1
+    assert cancels >= 2_400 * 0.9 * 0.1 - 1
+    assert pace.fits(PERP.costs[VenueCancel], Urgency.KILL, 0), "a kill has the rest of the venue's limit"
+
+
+def test_cancels_cost_no_order_count() -> None:
+    for limits in (PERP, SPOT):
+        assert {name for name, _cost in limits.costs[VenueCancel]} == {Window.WEIGHT_1M}
+
+
+def test_order_windows_keep_no_reserve_where_cancels_cost_nothing() -> None:
+    assert budget(PERP).windows[Window.ORDERS_10S].caps == (270, 270, 300)
+    assert budget(PERP).windows[Window.WEIGHT_1M].caps == (1_944, 2_160, 2_400)
+
+
+def test_venues_count_corrects_ours_upward_only() -> None:
+    pace = budget(PERP)
+    pace.correct(RateUsage(orders_10s=100, orders_1m=5), 0)
+    assert pace.windows[Window.ORDERS_10S].used == 100
+    pace.correct(RateUsage(orders_10s=10), 1)
+    assert pace.windows[Window.ORDERS_10S].used == 100
+
+
+def test_closed_until_the_venue_says() -> None:
+    pace = budget()
+    pace.close_until(5)
+    assert not pace.fits(CANCEL, Urgency.KILL, 4)
+    assert pace.fits(CANCEL, Urgency.NORMAL, 5)
+    assert pace.ready_ns(CANCEL, Urgency.NORMAL, 0) == 5
+
+
+def test_open_orders_of_all_symbols_cost_more() -> None:
+    assert cost_of(PERP, VenueOpenOrdersQuery(1)) == ((Window.WEIGHT_1M, 40),)
+    assert cost_of(PERP, VenueOpenOrdersQuery(1, "BTCUSDT")) == ((Window.WEIGHT_1M, 1),)
+
+
+def test_countdown_is_stretched_by_its_weight() -> None:
+    """Weight 10 a symbol: 50 symbols at two fifths of 2 400 a minute."""
+    assert countdown_plan(symbols_count=1, countdown_ms=10_000) == (3_333, 10_000)
+    assert countdown_plan(symbols_count=50, countdown_ms=10_000) == (31_250, 93_750)
