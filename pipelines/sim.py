@@ -34,7 +34,9 @@ def main(
     symbols: Annotated[str, typer.Option(help="top50, BTCUSDT,ETHUSDT or a file with one symbol a line")] = "top50",
     market: Annotated[str, typer.Option(help="perp | spot | both")] = "perp",
     replay: Annotated[list[Path] | None, typer.Option(help="a recording to play instead; may be repeated")] = None,
-    port: Annotated[int, typer.Option(help="of the first venue, the next one takes the next; 0: any free", min=0)] = 0,
+    port: Annotated[
+        int, typer.Option(help="of the first venue, the next one takes the next; 0: any free", min=0, max=65_534)
+    ] = 0,
     seed: Annotated[int | None, typer.Option(help="of prices and flow; printed")] = None,
     key_dir: Annotated[Path | None, typer.Option(help="where the key files go; default a private folder")] = None,
     conf: Annotated[list[Path] | None, typer.Option(help="a YAML file of settings; may be repeated")] = None,
