@@ -43,7 +43,8 @@ class RiskCore:
         self.net_usd = 0.0  # sum of Seat.net_usd and of the account ledgers
         self.peers: dict[str, str] = {}  # incarnation -> role, of live links
         self.trade_keys: set[tuple[str, str, int]] = set(loaded.trade_keys)
-        self.loosening: dict[int, list[tuple[str, RiskState]]] = {}  # journal sequence -> what it allows
+        # journal sequence -> (scope, state, term) that apply once it is on disk
+        self.loosening: dict[int, tuple[str, RiskState, int]] = {}
         self.figures: dict[str, float] = {}
         # A lease counts longer here than at its holder: the holder's clock may run slower by the drift.
         self.ttl_ns = int(settings.lease_ttl_ms * NS_PER_MS * (1.0 + settings.clock_drift_pct / 100.0))

@@ -193,6 +193,14 @@ class LeaseBook:
             if lease.known:
                 self._start_over(lease, lease.reserved_long, lease.reserved_short, keep=True)
 
+    def begin_term(self, term: int) -> None:
+        """A higher term without a restart: every older token dies, what is reserved stays until it is fenced."""
+        self.term = term
+        self._grant_no = max(self._grant_no, term * GRANTS_PER_TERM)
+        for lease in self._leases.values():
+            lease.token_no = lease.long_lots = lease.short_lots = 0
+            self._start_over(lease, lease.reserved_long, lease.reserved_short)
+
     def _start_over(self, lease: SymbolLease, long_lots: int, short_lots: int, *, keep: bool = False) -> None:
         lease.confirmed = False
         lease.start_no = self._next() if not keep or lease.token_no == 0 else self._oldest(lease)

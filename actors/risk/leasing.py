@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from actors.journal.rows import BlockRow, BookingRow
+from actors.journal.rows import BlockRow, BookingRow, MetaRow, Row
 from actors.risk import limits
 from actors.risk.core import RiskCore
 from actors.risk.grants import SymbolLease
@@ -419,20 +419,32 @@ class Leasing:
         core = self._core
         if change.tightens:
             self._spread(change, now_ns)
-        sequence = core.journal(core.state_row(change.scope, change.after, change.reason))
-        if not change.tightens:
-            core.loosening.setdefault(sequence, []).append((change.scope, change.after))
+        rows: list[Row] = [core.state_row(change.scope, change.after, change.reason)]
+        if change.tightens:
+            core.journal(*rows)
+            return
+        term = core.term
+        if change.before is RiskState.FULL_STOP:
+            # Gateways latch a kill by its term: only a higher one opens them again. Several stops share the next.
+            term += 1
+            rows.append(MetaRow("term", str(term)))
+        core.loosening[core.journal(*rows)] = (change.scope, change.after, term)
 
     def loosen(self, up_to: int, now_ns: int) -> None:
         """The journal holds these loosenings: they apply now."""
         core = self._core
         for sequence in [sequence for sequence in core.loosening if sequence <= up_to]:
-            for scope, state in core.loosening.pop(sequence):
-                change = core.states.confirm(scope, state, now_ns)
-                if change is not None and change.tightens:
-                    self.apply(change, now_ns)
-                elif change is not None:
-                    self._spread(change, now_ns)
+            scope, state, term = core.loosening.pop(sequence)
+            change = core.states.confirm(scope, state, now_ns)
+            if change is None:
+                continue
+            if change.tightens:
+                self.apply(change, now_ns)
+                continue
+            if term > core.term:
+                core.term = term
+                core.book.begin_term(term)
+            self._spread(change, now_ns)
 
     def _spread(self, change: Change, now_ns: int) -> None:
         core = self._core

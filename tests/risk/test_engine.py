@@ -571,6 +571,28 @@ def test_kill_reaches_the_gateway_at_once_and_latches_over_restarts() -> None:
     assert later.messages(AccountLease)[-1].state is RiskState.FULL_STOP
 
 
+def test_resuming_after_a_kill_begins_a_new_term_that_is_on_disk_first() -> None:
+    stage = opened()
+    before = stage.ask()
+    stage.give(OperatorCommand("kill"))
+    stage.journal_answers = False
+    stage.clear()
+    stage.give(OperatorCommand("resume"))
+    assert MetaRow("term", "2") in stage.rows
+    assert stage.messages(AccountLease) == []
+
+    stage.journal_answers = True
+    stage.journalled()
+    stage.report()
+    stage.report()
+    after = stage.ask()
+    assert before is not None
+    assert after is not None
+    assert (before.token.term, after.token.term) == (1, 2)
+    assert after.long_lots == 100
+    assert stage.messages(AccountLease)[-1].term == 2
+
+
 def test_one_symbol_can_be_reduced_and_resumed() -> None:
     stage = opened()
     stage.ask()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from actors.risk import limits
+from actors.risk.events import OperatorCommand
 from actors.vocab.config.risk import RiskSettings
 from tests.risk.fleet import Fleet
 
@@ -73,8 +74,11 @@ def watch(fleet: Fleet) -> None:
     fleet.check = both
 
 
-def misfortune(fleet: Fleet, kinds: tuple[str, ...] = ("holder", "holder", "pause", "gateway", "risk")) -> None:
-    """One random death or pause."""
+KINDS = ("holder", "holder", "pause", "gateway", "risk", "stop")
+
+
+def misfortune(fleet: Fleet, kinds: tuple[str, ...] = KINDS) -> None:
+    """One random death, pause, or stop by the operator."""
     rng = fleet.rng
     venue, symbol = rng.choice(list(fleet.truths))
     kind = rng.choice(kinds)
@@ -87,6 +91,9 @@ def misfortune(fleet: Fleet, kinds: tuple[str, ...] = ("holder", "holder", "paus
     elif kind == "risk" and fleet.risk is not None:
         fleet.kill_risk()
         fleet.later(rng.randint(1, 3_000) * 1_000_000, fleet.start_risk)
+    elif kind == "stop":
+        fleet.risk_takes(OperatorCommand("kill", symbol=rng.choice(("", symbol))))
+        fleet.later(rng.randint(1, 2_000) * 1_000_000, lambda: fleet.risk_takes(OperatorCommand("resume")))
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -96,6 +103,7 @@ def test_limits_hold_whatever_dies(seed: int) -> None:
     for _ in range(12):
         fleet.run(fleet.rng.randint(200, 3_000))
         misfortune(fleet)
+    fleet.risk_takes(OperatorCommand("resume"))  # where risk died before the other one
     fleet.run(8_000)
     fleet.is_trading = False
     fleet.run(3_000)
