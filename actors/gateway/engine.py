@@ -3,8 +3,8 @@
 Starts closed. Opens when risk has told term and state, a block of client ids has come, and the account is
 reconciled: private stream up, open orders read (those of an older life cancelled), missed fills booked, positions
 compared. While closed everything of ours is cancelled and nothing new is written. The parts: `gate.py` (risk's
-word), `desk.py` (orders), `pacer.py` (budgets), `collar.py`, `accounts.py` (fills and positions), `reconcile.py`
-(order of questions).
+word), `holders.py`, `desk.py` (orders), `pacer.py` (budgets), `collar.py`, `accounts.py` (fills and positions),
+`compare.py` (against the venue), `countdowns.py`.
 """
 
 from __future__ import annotations
@@ -28,15 +28,16 @@ from actors.gateway.commands import (
     ToRisk,
     WakeAt,
 )
+from actors.gateway.compare import LIVE_STATES, Comparison
 from actors.gateway.core import Core
+from actors.gateway.countdowns import Countdowns
 from actors.gateway.desk import OrderDesk
 from actors.gateway.envelope import envelope_refusal, fits
 from actors.gateway.gate import Gate, IdBlock
 from actors.gateway.holders import Holders
-from actors.gateway.limits import VenueLimits, cost_of, countdown_plan
+from actors.gateway.limits import VenueLimits
 from actors.gateway.ordertable import TrackedOrder
 from actors.gateway.pacer import Intent, Pacer, Urgency
-from actors.gateway.reconcile import AskOrders, AskPositions, Reconciler, TradesFrom, Why
 from actors.vocab.config.gateway import GatewaySettings
 from actors.vocab.config.risk import RiskSettings
 from actors.vocab.control import FrameToken, Instruments
@@ -59,12 +60,11 @@ from actors.vocab.orders import (
     HolderState,
     LeasedOrder,
     LeasedReplace,
-    OpenOrder,
     OrderState,
     OrderUpdate,
     PositionAdjust,
 )
-from actors.vocab.units import NS_PER_MS, NS_PER_S, NS_PER_US
+from actors.vocab.units import NS_PER_MS, NS_PER_US
 from actors.vocab.venue_io import (
     FaultKind,
     RateUsage,
@@ -78,23 +78,19 @@ from actors.vocab.venue_io import (
     VenueFill,
     VenueFunding,
     VenueOpenOrders,
-    VenueOpenOrdersQuery,
     VenueOrder,
     VenuePlace,
     VenuePositions,
-    VenuePositionsQuery,
     VenueReject,
     VenueReplace,
     VenueTime,
     VenueTrades,
-    VenueTradesQuery,
 )
 
 # The shell sends a `Tick` this often: the grain of time-outs, ttls and renewals.
 TICK_MS = 25
 # A block of client ids that was asked for and did not come.
 BLOCK_RETRY_MS = 1_000
-LiveStates = (OrderState.OPEN, OrderState.PARTLY_FILLED)
 Leased = LeasedOrder | LeasedReplace
 
 
@@ -120,33 +116,25 @@ class GatewayEngine:
         self.collar = Collar(settings)
         self.pacer: Pacer[Leased] = Pacer(self.core.budget, intents_max=settings.intents_max)
         self.desk = OrderDesk(self.core, on_end=self._order_ended, owner=self.holders.owner)
-        self.reconciler = Reconciler()
+        self.comparison = Comparison(
+            self.core, self.desk, started_ms=started_ms, publish=self._publish, on_done=self._reconciled
+        )
+        self.countdowns = Countdowns(self.core, has_foreign=self.comparison.has_foreign)
         self._settings = settings
         self._risk = risk
         self._prefix = settings.client_prefix + "-"
-        self._since_ms = started_ms
-        # symbol -> venue order id -> (side, unfilled lots) of orders that are not ours
-        self._foreign: dict[str, dict[str, tuple[Side, int]]] = {}
         # (symbol, dying buys, dying sells) last told to its holder
         self._told: dict[str, tuple[int, int]] = {}
-        self._private_up = False
         self._order_up = True  # until a websocket for orders says otherwise
-        self._known = False  # positions and orders have been read once: from then on our count is the truth
-        self._reconciled = False
         self._stopping = ""
         self._stop_kill = False
         self._stopped = False
         self._open = False
         self._block_heard = False
-        self._journal_told = False  # the journal knows an earlier life: positions go on from there, fills are fetched
         self._block_asked_ns = 0
         self._renew_next_ns = 0
-        self._reconcile_next_ns = 0
         self._resend_fills = False
         self._report_now = False
-        self._positions_fills: dict[str, int] = {}  # fills counted per symbol when positions were asked for
-        # symbol -> when its countdown was last armed; holds symbols with a countdown that may still run
-        self._armed: dict[str, int] = {}
         self.closed_reason = "starting"
         self._handlers: dict[type[Any], Callable[[Any], None]] = {
             FromHolder: self._from_holder,
@@ -161,9 +149,9 @@ class GatewayEngine:
             VenueReject: self._reject,
             VenueOrder: self._venue_order,
             VenueFill: self._venue_fill,
-            VenueOpenOrders: self._open_orders,
-            VenueTrades: self._trades,
-            VenuePositions: self._positions,
+            VenueOpenOrders: self.comparison.on_open_orders,
+            VenueTrades: self.comparison.on_trades,
+            VenuePositions: self.comparison.on_positions,
             VenueBalances: self._answered,
             VenueFunding: self._funding,
             VenueCountdownAck: self._answered,
@@ -237,7 +225,7 @@ class GatewayEngine:
     def exposure(self, symbol: str) -> SymbolExposure:
         """What leases are settled against."""
         buys, sells = self.core.table.worst(symbol)
-        foreign_buys, foreign_sells = self._foreign_lots(symbol)
+        foreign_buys, foreign_sells = self.comparison.foreign_lots(symbol)
         return SymbolExposure(
             symbol,
             self.core.ledger.position(symbol),
@@ -379,21 +367,18 @@ class GatewayEngine:
         if self._block_heard:
             return
         self._block_heard = True
-        if m.since_ms:
-            self._since_ms = min(self._since_ms, m.since_ms) if self._since_ms else m.since_ms
         for row in m.journalled:
             core.ledger.start(
                 row.symbol, lots=row.position_lots, avg_price_ticks=row.avg_price_ticks, trade_id=row.trade_id
             )
-        self._journal_told = m.since_ms > 0
+        self.comparison.journal_told(m.since_ms)
         if m.last_fill_no >= 0:
             self._number_from(m.last_fill_no)
 
     def _number_from(self, fill_no: int) -> None:
         self.core.ledger.number_from(fill_no)
         self._resend_fills = False  # nothing has been numbered yet
-        if self._private_up:
-            self._begin(Why.START)
+        self.comparison.numbered()
 
     def _kill(self, m: Kill) -> None:
         core = self.core
@@ -429,42 +414,21 @@ class GatewayEngine:
         if m.stream is StreamKind.ORDER:
             self._order_up = True
         elif m.stream is StreamKind.PRIVATE:
-            self._private_up = True
-            if self.core.ledger.is_numbered:
-                self._begin(Why.RECONNECT if self._known else Why.START)
+            self.comparison.stream_up()
 
     def _stream_down(self, m: StreamDown) -> None:
         if m.stream is StreamKind.ORDER:
             self._order_up = False
         elif m.stream is StreamKind.PRIVATE:
-            # Fills go unseen now. Worst cases hold, but nobody should quote on what may have changed.
-            self._private_up = False
-            self._reconciled = False
-            self.reconciler.finish()
+            self.comparison.stream_down()
 
     def _venue_order(self, m: VenueOrder) -> None:
-        if self.desk.on_order(m) is not None or not self.core.ledger.is_numbered:
-            return
-        alive = m.state in LiveStates
-        if m.client_id.startswith(self._prefix):
-            if alive:
-                self._orphan(m.symbol, m.client_id, m.venue_order_id, m.side, m.price_ticks, m.lots, m.filled_lots)
-            return
-        orders = self._foreign.setdefault(m.symbol, {})
-        if alive and m.lots > m.filled_lots:
-            if m.venue_order_id not in orders:
-                self.core.counters["foreign_orders"] += 1
-            orders[m.venue_order_id] = (m.side, m.lots - m.filled_lots)
-        else:
-            orders.pop(m.venue_order_id, None)
-        self.core.touch(m.symbol)
+        if self.desk.on_order(m) is None and self.core.ledger.is_numbered:
+            self.comparison.on_unknown_order(m)
 
     def _venue_fill(self, m: VenueFill) -> None:
-        self.desk.on_fill(m, ours=m.client_id.startswith(self._prefix))
-        self._count_fill(m)
-
-    def _count_fill(self, m: VenueFill) -> None:
-        if self.collar.on_fill(m.symbol, m.side, self.core.now_ns):
+        booked = self.desk.on_fill(m, ours=m.client_id.startswith(self._prefix))
+        if booked and self.collar.on_fill(m.symbol, m.side, self.core.now_ns):
             self.core.note("WARNING", f"{self.core.venue} {m.symbol}: too many {m.side.name} fills, side halted")
             self._cancel_where(m.symbol, lambda order: order.side is m.side, "too many fills")
 
@@ -473,9 +437,9 @@ class GatewayEngine:
         if flight is None:
             return
         if flight.ask is not None:
-            self.reconciler.failed(m.request_no, self.core.now_ns)
+            self.comparison.failed(m.request_no)
         elif isinstance(flight.request, VenueCountdown) and m.kind is not FaultKind.UNCHANGED:
-            self._armed.pop(flight.request.symbol, None)
+            self.countdowns.refused(flight.request.symbol)
 
     def _answered(self, m: VenueBalances | VenueCountdownAck | VenueTime) -> None:
         self.core.flights.pop(m.request_no, None)
@@ -492,176 +456,16 @@ class GatewayEngine:
         for entry in entries:
             self._publish(entry)
 
-    # --- comparing with the venue -----------------------------------------------------------------------
-
-    def _begin(self, why: Why) -> None:
-        if why is not Why.PERIODIC:
-            self.core.note("INFO", f"{self.core.venue}: reconciling ({why})")
-        self.reconciler.begin(why, self._trades_wanted(why))
-
-    def _trades_wanted(self, why: Why) -> list[TradesFrom]:
-        """Which trades may have been missed."""
-        core = self.core
-        if why is Why.PERIODIC or (why is Why.START and not self._journal_told):
-            return []
-        wanted = []
-        for symbol in core.instruments:
-            account = core.ledger.account(symbol)
-            # Start: everything the journal may lack. Reconnect: only where something can have been filled.
-            if why is Why.START or account.last_id or core.table.live_count(symbol):
-                wanted.append(self._trades_from(symbol))
-        return wanted
-
-    def _trades_from(self, symbol: str) -> TradesFrom:
-        account = self.core.ledger.account(symbol)
-        if account.last_id:
-            return TradesFrom(symbol, max(account.floor_id + 1, account.last_id - 100))
-        return TradesFrom(symbol, 0, self._since_ms)
-
-    def _ask_due(self) -> None:
-        """Write the questions of the running comparison, as far as the budget allows."""
-        core = self.core
-        reconciler = self.reconciler
-        while (ask := reconciler.due(core.now_ns)) is not None:
-            number = core.next_request_no()
-            request: VenueOpenOrdersQuery | VenueTradesQuery | VenuePositionsQuery
-            if isinstance(ask, AskOrders):
-                request = VenueOpenOrdersQuery(number)
-            elif isinstance(ask, AskPositions):
-                request = VenuePositionsQuery(number)
-                self._positions_fills = {symbol: core.ledger.account(symbol).fills_count for symbol in core.instruments}
-            else:
-                request = VenueTradesQuery(number, ask.symbol, ask.trade_id, ask.since_ms)
-            if not core.can_write(request, Urgency.CANCEL):
-                core.out.append(
-                    WakeAt(core.budget.ready_ns(cost_of(core.limits, request), Urgency.CANCEL, core.now_ns))
-                )
-                return
-            core.write(request, ask=ask)
-            reconciler.written(ask, number)
-
-    def _open_orders(self, m: VenueOpenOrders) -> None:
-        core = self.core
-        flight = core.flights.pop(m.request_no, None)
-        if flight is None or self.reconciler.answered(m.request_no) is None:
-            return
-        listed: dict[str, OpenOrder] = {}
-        foreign: dict[str, dict[str, tuple[Side, int]]] = {}
-        for row in m.orders:
-            if row.client_id.startswith(self._prefix):
-                listed[row.client_id] = row
-            else:
-                foreign.setdefault(row.symbol, {})[row.venue_order_id] = (row.side, row.lots - row.filled_lots)
-        for symbol, rows in foreign.items():
-            known = self._foreign.get(symbol, {})
-            core.counters["foreign_orders"] += sum(1 for venue_order_id in rows if venue_order_id not in known)
-            core.touch(symbol)
-        for symbol in self._foreign:
-            core.touch(symbol)
-        self._foreign = foreign
-        for row in listed.values():
-            order = core.table.find(row.symbol, row.client_id, row.venue_order_id)
-            if order is None:
-                self._orphan(
-                    row.symbol, row.client_id, row.venue_order_id, row.side, row.price_ticks, row.lots, row.filled_lots
-                )
-                continue
-            core.table.name(order, row.venue_order_id)
-            order.venue_filled_lots = max(order.venue_filled_lots, row.filled_lots)
-        for order in core.table.live():
-            missing = order.state in LiveStates and order.client_id not in listed
-            if missing and order.written_ns < flight.written_ns:
-                self.desk.query(order)
-
-    def _orphan(
-        self, symbol: str, client_id: str, venue_order_id: str, side: Side, price: int, lots: int, filled: int
-    ) -> None:
-        """An order with our prefix that this life did not write: of an older life, so it goes."""
-        name = "older_life_orders" if not self._known else "orphan_orders"
-        self.core.counters[name] += 1
-        # What it filled before is in the position already, or in the trades that are read next.
-        order = self.desk.adopt(symbol, client_id, venue_order_id, side, price, lots)
-        order.filled_lots = order.venue_filled_lots = order.absorb_lots = filled
-        self.desk.cancel(order, "order of an older life")
-
-    def _trades(self, m: VenueTrades) -> None:
-        core = self.core
-        core.flights.pop(m.request_no, None)
-        ask = self.reconciler.answered(m.request_no) if m.request_no else None
-        before = core.counters["fills"]
-        for fill in m.fills:
-            # A trade list need not carry client ids: what it holds since the last known trade is taken for ours.
-            ours = not fill.client_id or fill.client_id.startswith(self._prefix)
-            self.desk.on_fill(fill, ours=ours)
-        core.counters["recovered_fills"] += core.counters["fills"] - before
-        if isinstance(ask, TradesFrom) and not m.complete and m.fills:
-            self.reconciler.more_trades(TradesFrom(ask.symbol, m.fills[-1].trade_id + 1))
-
-    def _positions(self, m: VenuePositions) -> None:
-        core = self.core
-        if not m.request_no or core.flights.pop(m.request_no, None) is None:
-            return
-        if self.reconciler.answered(m.request_no) is None:
-            return
-        told = {row.symbol: row for row in m.positions}
-        differ: list[str] = []
-        for symbol, instrument in core.instruments.items():
-            account = core.ledger.account(symbol)
-            row = told.get(symbol)
-            lots = row.position_lots if row is not None else 0
-            if lots == account.lots or account.fills_count != self._positions_fills.get(symbol, 0):
-                continue  # a fill came in between: the next comparison tells
-            if instrument.market == "spot" and abs(lots - account.lots) <= 1 and account.fills_count:
-                continue  # dust: fees in the base coin leave parts of a lot whose start we do not know
-            differ.append(symbol)
-        fresh = not self._known and not self._journal_told
-        if differ and not fresh and not self.reconciler.is_second_look:
-            self.reconciler.look_again([self._trades_from(symbol) for symbol in differ])
-            return
-        for symbol in differ:
-            row = told.get(symbol)
-            lots, price = (row.position_lots, row.entry_ticks) if row is not None else (0, 0.0)
-            if not fresh:
-                core.counters["position_mismatches"] += 1
-                core.note(
-                    "WARNING",
-                    f"{core.venue} {symbol}: venue says {lots} lots, fills say {core.ledger.position(symbol)}; adopted",
-                )
-            entry = core.ledger.adopt(
-                core.instruments[symbol], lots, price, "found at start" if fresh else "venue differs from fills", 0
-            )
-            if entry is not None:
-                self._publish(entry)
-        self._compared()
-
-    def _compared(self) -> None:
-        why = self.reconciler.why
-        self.reconciler.finish()
-        self._reconcile_next_ns = self.core.now_ns + int(self._settings.reconcile_interval_s * NS_PER_S)
-        self._known = True
-        for order in self.core.table.live():
-            order.absorb_lots = 0
-        if not self._reconciled and self._private_up:
-            self._reconciled = True
-            self._report_now = True
-            self.core.note("INFO", f"{self.core.venue}: account reconciled ({why})")
-            self._tell_all_states()
-
     # --- time -------------------------------------------------------------------------------------------
 
     def _tick(self, _event: Tick) -> None:
         core = self.core
         for flight in self.desk.on_tick():
-            self.reconciler.failed(flight.request.request_no, core.now_ns)
+            self.comparison.failed(flight.request.request_no)
         self._renew()
-        if (
-            self._reconciled
-            and core.now_ns >= self._reconcile_next_ns
-            and self.reconciler.due(core.now_ns) is None
-            and not self.reconciler.stage
-        ):
-            self._begin(Why.PERIODIC)
-        self._arm_countdowns()
+        self.comparison.on_tick()
+        if self._open:
+            self.countdowns.arm()  # closed, the timers run out by themselves
         for symbol in self.gate.fences:
             core.touch(symbol)
 
@@ -674,7 +478,7 @@ class GatewayEngine:
             self._report_now = False
             self._renew_next_ns = core.now_ns + self._risk.renew_interval_ms * NS_PER_MS
             # Nothing before the first comparison: an empty list is "not known yet", and risk books its worst case.
-            symbols = tuple(self.exposure(symbol) for symbol in core.instruments) if self._known else ()
+            symbols = tuple(self.exposure(symbol) for symbol in core.instruments) if self.comparison.is_known else ()
             number = self.gate.next_request_no(core.now_ns)
             core.out.append(
                 ToRisk(AccountLeaseRequest(core.venue, core.incarnation, number, core.ledger.last_no, symbols))
@@ -684,25 +488,6 @@ class GatewayEngine:
         ):
             self._block_asked_ns = core.now_ns
             core.out.append(ToRisk(BlockRequest(core.venue, core.incarnation)))
-
-    def _arm_countdowns(self) -> None:
-        """Re-arm the venue's own timers while we are open; closed, they run out by themselves."""
-        core = self.core
-        if not core.limits.countdown or not self._settings.countdown_ms or not self._open:
-            return
-        symbols = [
-            symbol for symbol in core.instruments if core.table.live_count(symbol) and not self._foreign.get(symbol)
-        ]
-        interval_ms, countdown_ms = countdown_plan(symbols_count=len(symbols), countdown_ms=self._settings.countdown_ms)
-        for symbol in symbols:
-            armed_ns = self._armed.get(symbol)
-            if armed_ns is not None and core.now_ns - armed_ns < interval_ms * NS_PER_MS:
-                continue
-            request = VenueCountdown(core.next_request_no(), symbol, countdown_ms)
-            if not core.can_write(request, Urgency.NORMAL):
-                return
-            self._armed[symbol] = core.now_ns
-            core.write(request)
 
     def _stop_asked(self, event: StopAsked) -> None:
         self._stopping = event.reason or "stopping"
@@ -715,9 +500,7 @@ class GatewayEngine:
 
     def _follow_up(self) -> None:
         core = self.core
-        if self.reconciler.stage:
-            self.reconciler.advance()
-            self._ask_due()
+        self.comparison.pump()
         self._judge()
         if core.touched:
             for symbol in list(core.touched):
@@ -735,7 +518,7 @@ class GatewayEngine:
             self._renew()
         if self._stopping and not self._stopped and not core.table.live_count():
             self._stopped = True
-            self._disarm_countdowns()
+            self.countdowns.disarm()
             core.out.append(Stopped())
 
     def _judge(self) -> None:
@@ -762,11 +545,11 @@ class GatewayEngine:
             return reason
         if not self.ids.left:
             return "no client ids"
-        if not self._private_up:
+        if not self.comparison.private_up:
             return "private stream down"
         if not self._order_up:
             return "order connection down"
-        return "" if self._reconciled else "account not reconciled"
+        return "" if self.comparison.is_reconciled else "account not reconciled"
 
     def _pump(self) -> None:
         """Write what the budget allows, dearest first."""
@@ -785,7 +568,7 @@ class GatewayEngine:
         order = self.core.table.of_ref(intent.slot[0], intent.body.ref)
         if order is None or not order.is_open:
             return True
-        return order.successor is None and order.state in LiveStates
+        return order.successor is None and order.state in LIVE_STATES
 
     def _write(self, intent: Intent[Leased]) -> None:
         """Check everything once more, here and now, and write."""
@@ -848,7 +631,7 @@ class GatewayEngine:
         core = self.core
         position = core.ledger.position(m.symbol)
         buys, sells = core.table.worst(m.symbol, without=replaced)
-        foreign_buys, foreign_sells = self._foreign_lots(m.symbol)
+        foreign_buys, foreign_sells = self.comparison.foreign_lots(m.symbol)
         long_lots, short_lots = self.gate.bounds(m.side, m.long_lots, m.short_lots, position)
         if not core.limits.short:
             short_lots = min(short_lots, 0)
@@ -937,6 +720,10 @@ class GatewayEngine:
                 order.successor = None
                 self.desk.cancel(order, reason, urgency=urgency)
 
+    def _reconciled(self) -> None:
+        self._report_now = True
+        self._tell_all_states()
+
     def _publish(self, entry: object) -> None:
         """An adjustment: to risk and to the symbol's holder, who also learns the new position."""
         if not isinstance(entry, PositionAdjust):
@@ -950,16 +737,9 @@ class GatewayEngine:
             self._tell_state(entry.symbol)
         core.touch(entry.symbol)
 
-    def _foreign_lots(self, symbol: str) -> tuple[int, int]:
-        rows = self._foreign.get(symbol)
-        if not rows:
-            return 0, 0
-        buys = sum(lots for side, lots in rows.values() if side is Side.BUY)
-        return buys, sum(lots for _side, lots in rows.values()) - buys
-
     def _dying_lots(self, symbol: str, holder: str) -> tuple[int, int]:
         """What may still be filled and is not the holder's: older incarnations', and orders that are not ours."""
-        buys, sells = self._foreign_lots(symbol)
+        buys, sells = self.comparison.foreign_lots(symbol)
         for order in self.core.table.live(symbol):
             if order.holder != holder:
                 if order.side is Side.BUY:
@@ -996,7 +776,7 @@ class GatewayEngine:
                 core.ledger.last_no,
                 dying[0],
                 dying[1],
-                self._known and self._reconciled and self._open,
+                self._open,
                 refs,
             ),
         )
@@ -1007,7 +787,7 @@ class GatewayEngine:
         """Pull what a fence forbids; confirm the fence once nothing of it can happen any more."""
         gate, core = self.gate, self.core
         line = gate.fences.get(symbol)
-        if line is None or gate.fenced.get(symbol, 0) >= line.min_grant_no or not self._known:
+        if line is None or gate.fenced.get(symbol, 0) >= line.min_grant_no or not self.comparison.is_known:
             return
         older = [
             order
@@ -1033,12 +813,6 @@ class GatewayEngine:
             return
         gate.fenced[symbol] = line.min_grant_no
         self._report_now = True
-
-    def _disarm_countdowns(self) -> None:
-        """Nothing of ours lives: a timer left behind would cancel what somebody else places later."""
-        for symbol in self._armed:
-            self.core.write(VenueCountdown(self.core.next_request_no(), symbol, 0))
-        self._armed.clear()
 
 
 def replaced_may_go_on(order: TrackedOrder) -> bool:

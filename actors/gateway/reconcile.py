@@ -58,7 +58,7 @@ class Reconciler:
     def __init__(self) -> None:
         self.stage = Stage.IDLE
         self.why = Why.START
-        self.is_second_look = False
+        self.looks_count = 0  # position lists read in this comparison
         self._waiting: list[Ask] = []
         self._after: list[TradesFrom] = []
         self._out: dict[int, Ask] = {}  # request_no -> asked, no answer yet
@@ -67,7 +67,7 @@ class Reconciler:
 
     def begin(self, why: Why, trades: Iterable[TradesFrom]) -> None:
         self.why = why
-        self.is_second_look = False
+        self.looks_count = 0
         self._failures = 0
         self._not_before_ns = 0
         self._after = list(trades)
@@ -75,11 +75,11 @@ class Reconciler:
         self.stage = Stage.ORDERS
         self._waiting = [AskOrders()]
 
-    def look_again(self, trades: Iterable[TradesFrom]) -> None:
+    def look_again(self, trades: Iterable[TradesFrom], not_before_ns: int) -> None:
         """Positions differed: read those symbols' trades, then positions once more."""
-        self.is_second_look = True
         self.stage = Stage.TRADES
         self._waiting = list(trades)
+        self._not_before_ns = not_before_ns
 
     def finish(self) -> None:
         self.stage = Stage.IDLE
@@ -103,7 +103,9 @@ class Reconciler:
     def answered(self, request_no: int) -> Ask | None:
         """Return what this answers; None when it belongs to a comparison that was thrown away."""
         self._failures = 0
-        return self._out.pop(request_no, None)
+        ask = self._out.pop(request_no, None)
+        self.looks_count += isinstance(ask, AskPositions)
+        return ask
 
     def failed(self, request_no: int, now_ns: int) -> None:
         """Ask again, later each time."""

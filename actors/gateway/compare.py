@@ -1,0 +1,289 @@
+"""The account compared with the venue: at start, after the private stream came back, and every half minute.
+
+Reads the answers to what `reconcile.py` asks. The venue's open orders tell orphans (ours, of an older life: cancelled)
+and foreign orders (counted, never touched); its trades tell fills we have not seen; its positions tell whether the
+sum of our fills is true. Until the first comparison is over our count is not the truth and is told to nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from actors.gateway.accounts import Entry
+from actors.gateway.commands import WakeAt
+from actors.gateway.core import Core
+from actors.gateway.desk import TRADES_OVERLAP, OrderDesk
+from actors.gateway.limits import cost_of
+from actors.gateway.pacer import Urgency
+from actors.gateway.reconcile import AskOrders, AskPositions, Reconciler, TradesFrom, Why
+from actors.vocab.market import Side
+from actors.vocab.orders import OpenOrder, OrderState
+from actors.vocab.units import NS_PER_MS, NS_PER_S
+from actors.vocab.venue_io import (
+    VenueOpenOrders,
+    VenueOpenOrdersQuery,
+    VenueOrder,
+    VenuePositions,
+    VenuePositionsQuery,
+    VenueTrades,
+    VenueTradesQuery,
+)
+
+LIVE_STATES = (OrderState.OPEN, OrderState.PARTLY_FILLED)
+# A fill may reach the position list before it reaches us. So a difference is adopted only when it is the same in two
+# looks after its trades were read, a quarter of a second apart; one that keeps changing waits for the next comparison.
+LOOKS_MAX = 5
+LOOK_WAIT_MS = 250
+
+
+class Comparison:
+    """Runs one comparison at a time and keeps what it found out."""
+
+    def __init__(
+        self,
+        core: Core,
+        desk: OrderDesk,
+        *,
+        started_ms: int,
+        publish: Callable[[Entry], None],
+        on_done: Callable[[], None],
+    ) -> None:
+        """`publish` tells an adjustment; `on_done` is called when the account has become reconciled."""
+        self._core = core
+        self._desk = desk
+        self._publish = publish
+        self._on_done = on_done
+        self._prefix = core.settings.client_prefix + "-"
+        self._since_ms = started_ms
+        self._next_ns = 0
+        self._reconciler = Reconciler()
+        # symbol -> venue order id -> (side, unfilled lots) of orders that are not ours
+        self._foreign: dict[str, dict[str, tuple[Side, int]]] = {}
+        # fills counted per symbol when positions were asked for: a fill in between makes the answer useless
+        self._fills_before: dict[str, int] = {}
+        self._differed: dict[str, int] = {}  # symbol -> venue's lots less ours at the last look
+        self._journal_told = False  # the journal knows an earlier life: positions go on from there
+        self.private_up = False
+        self.is_known = False  # orders and positions have been read once: from then on our count is the truth
+        self.is_reconciled = False  # and no fill can have been missed since
+
+    # --- when -----------------------------------------------------------------------------------------------
+
+    def journal_told(self, since_ms: int) -> None:
+        """Risk's journal has spoken; `since_ms` 0: this is the first life on the account."""
+        self._journal_told = since_ms > 0
+        if since_ms:
+            self._since_ms = min(self._since_ms, since_ms) if self._since_ms else since_ms
+
+    def numbered(self) -> None:
+        """Fills can be numbered: comparing may begin."""
+        if self.private_up:
+            self._begin(Why.START)
+
+    def stream_up(self) -> None:
+        self.private_up = True
+        if self._core.ledger.is_numbered:
+            self._begin(Why.RECONNECT if self.is_known else Why.START)
+
+    def stream_down(self) -> None:
+        """Fills go unseen now. Worst cases hold, but nobody should quote on what may have changed."""
+        self.private_up = False
+        self.is_reconciled = False
+        self._reconciler.finish()
+
+    def on_tick(self) -> None:
+        if self.is_reconciled and not self._reconciler.stage and self._core.now_ns >= self._next_ns:
+            self._begin(Why.PERIODIC)
+
+    def failed(self, request_no: int) -> None:
+        """A question was refused or lost: it is asked again, later each time."""
+        self._reconciler.failed(request_no, self._core.now_ns)
+
+    def pump(self) -> None:
+        """Write the questions that are due, as far as the budget allows."""
+        core, reconciler = self._core, self._reconciler
+        reconciler.advance()
+        while (ask := reconciler.due(core.now_ns)) is not None:
+            number = core.next_request_no()
+            request: VenueOpenOrdersQuery | VenueTradesQuery | VenuePositionsQuery
+            if isinstance(ask, AskOrders):
+                request = VenueOpenOrdersQuery(number)
+            elif isinstance(ask, AskPositions):
+                request = VenuePositionsQuery(number)
+                self._fills_before = {symbol: core.ledger.account(symbol).fills_count for symbol in core.instruments}
+            else:
+                request = VenueTradesQuery(number, ask.symbol, ask.trade_id, ask.since_ms)
+            if not core.can_write(request, Urgency.CANCEL):
+                at_ns = core.budget.ready_ns(cost_of(core.limits, request), Urgency.CANCEL, core.now_ns)
+                core.out.append(WakeAt(at_ns))
+                return
+            core.write(request, ask=ask)
+            reconciler.written(ask, number)
+
+    def _begin(self, why: Why) -> None:
+        if why is not Why.PERIODIC:
+            self._core.note("INFO", f"{self._core.venue}: reconciling ({why})")
+        self._differed = {}
+        self._reconciler.begin(why, self._trades_wanted(why))
+
+    def _trades_wanted(self, why: Why) -> list[TradesFrom]:
+        """Which trades may have been missed."""
+        core = self._core
+        if why is Why.PERIODIC or (why is Why.START and not self._journal_told):
+            return []
+        return [
+            self._trades_from(symbol)
+            for symbol in core.instruments
+            # Start: everything the journal may lack. Reconnect: only where something can have been filled.
+            if why is Why.START or core.ledger.account(symbol).last_id or core.table.live_count(symbol)
+        ]
+
+    def _trades_from(self, symbol: str) -> TradesFrom:
+        account = self._core.ledger.account(symbol)
+        if account.last_id:
+            return TradesFrom(symbol, max(account.floor_id + 1, account.last_id - TRADES_OVERLAP))
+        return TradesFrom(symbol, 0, self._since_ms)
+
+    # --- orders ---------------------------------------------------------------------------------------------
+
+    def has_foreign(self, symbol: str) -> bool:
+        return bool(self._foreign.get(symbol))
+
+    def foreign_lots(self, symbol: str) -> tuple[int, int]:
+        """Return (buy lots, sell lots) of live orders that are not ours."""
+        rows = self._foreign.get(symbol)
+        if not rows:
+            return 0, 0
+        buys = sum(lots for side, lots in rows.values() if side is Side.BUY)
+        return buys, sum(lots for _side, lots in rows.values()) - buys
+
+    def on_unknown_order(self, m: VenueOrder) -> None:
+        """The private stream told of an order that this life did not write."""
+        alive = m.state in LIVE_STATES
+        if m.client_id.startswith(self._prefix):
+            if alive:
+                self._orphan(
+                    OpenOrder(m.client_id, m.venue_order_id, m.symbol, m.side, m.price_ticks, m.lots, m.filled_lots, 0)
+                )
+            return
+        orders = self._foreign.setdefault(m.symbol, {})
+        if alive and m.lots > m.filled_lots:
+            if m.venue_order_id not in orders:
+                self._core.counters["foreign_orders"] += 1
+            orders[m.venue_order_id] = (m.side, m.lots - m.filled_lots)
+        else:
+            orders.pop(m.venue_order_id, None)
+        self._core.touch(m.symbol)
+
+    def on_open_orders(self, m: VenueOpenOrders) -> None:
+        core = self._core
+        flight = core.flights.pop(m.request_no, None)
+        if flight is None or self._reconciler.answered(m.request_no) is None:
+            return
+        ours = {row.client_id: row for row in m.orders if row.client_id.startswith(self._prefix)}
+        self._take_foreign([row for row in m.orders if row.client_id not in ours])
+        for row in ours.values():
+            order = core.table.find(row.symbol, row.client_id, row.venue_order_id)
+            if order is None:
+                self._orphan(row)
+                continue
+            core.table.name(order, row.venue_order_id)
+            order.venue_filled_lots = max(order.venue_filled_lots, row.filled_lots)
+        for order in core.table.live():
+            missing = order.state in LIVE_STATES and order.client_id not in ours
+            if missing and order.written_ns < flight.written_ns:
+                self._desk.query(order)
+
+    def _take_foreign(self, rows: list[OpenOrder]) -> None:
+        before, self._foreign = self._foreign, {}
+        for row in rows:
+            if row.venue_order_id not in before.get(row.symbol, {}):
+                self._core.counters["foreign_orders"] += 1
+            orders = self._foreign.setdefault(row.symbol, {})
+            orders[row.venue_order_id] = (row.side, row.lots - row.filled_lots)
+        for symbol in [*before, *self._foreign]:
+            self._core.touch(symbol)
+
+    def _orphan(self, row: OpenOrder) -> None:
+        """An order with our prefix that this life did not write: of an older life, so it goes."""
+        self._core.counters["orphan_orders" if self.is_known else "older_life_orders"] += 1
+        order = self._desk.adopt(row.symbol, row.client_id, row.venue_order_id, row.side, row.price_ticks, row.lots)
+        # What it filled before is in the position already, or in the trades that are read next.
+        order.filled_lots = order.venue_filled_lots = order.absorb_lots = row.filled_lots
+        self._desk.cancel(order, "order of an older life")
+
+    # --- trades and positions -------------------------------------------------------------------------------
+
+    def on_trades(self, m: VenueTrades) -> None:
+        core = self._core
+        core.flights.pop(m.request_no, None)
+        ask = self._reconciler.answered(m.request_no) if m.request_no else None
+        before = core.counters["fills"]
+        for fill in m.fills:
+            # A trade list need not carry client ids: what it holds since the last known trade is taken for ours.
+            self._desk.on_fill(fill, ours=not fill.client_id or fill.client_id.startswith(self._prefix))
+        core.counters["recovered_fills"] += core.counters["fills"] - before
+        if isinstance(ask, TradesFrom) and not m.complete and m.fills:
+            self._reconciler.more_trades(TradesFrom(ask.symbol, m.fills[-1].trade_id + 1))
+
+    def on_positions(self, m: VenuePositions) -> None:
+        """Compare; where the venue differs look again, and adopt what stays different."""
+        core, reconciler = self._core, self._reconciler
+        if not m.request_no or core.flights.pop(m.request_no, None) is None:
+            return  # changed entries of the private stream: our fills tell the same
+        if reconciler.answered(m.request_no) is None:
+            return
+        told = {row.symbol: (row.position_lots, row.entry_ticks) for row in m.positions}
+        fresh = not self.is_known and not self._journal_told
+        before, self._differed = self._differed, self._differences({symbol: lots for symbol, (lots, _) in told.items()})
+        sure = {
+            symbol: lots
+            for symbol, lots in self._differed.items()
+            if fresh or (reconciler.looks_count >= 2 and before.get(symbol) == lots)
+        }
+        for symbol, lots in sure.items():
+            self._adopt(symbol, lots, told.get(symbol, (0, 0.0))[1], fresh=fresh)
+            del self._differed[symbol]
+        if self._differed and reconciler.looks_count < LOOKS_MAX:
+            again = [self._trades_from(symbol) for symbol in self._differed]
+            reconciler.look_again(again, core.now_ns + LOOK_WAIT_MS * NS_PER_MS)
+            return
+        self._done()
+
+    def _differences(self, told: dict[str, int]) -> dict[str, int]:
+        ledger = self._core.ledger
+        return {
+            symbol: told.get(symbol, 0) - ledger.position(symbol)
+            for symbol in self._core.instruments
+            if told.get(symbol, 0) != ledger.position(symbol)
+            and ledger.account(symbol).fills_count == self._fills_before.get(symbol, 0)
+        }
+
+    def _adopt(self, symbol: str, difference: int, entry_ticks: float, *, fresh: bool) -> None:
+        core = self._core
+        instrument = core.instruments[symbol]
+        ours = core.ledger.position(symbol)
+        reason = "found at start" if fresh else "venue differs from fills"
+        if not fresh and instrument.market == "spot" and abs(difference) <= 1:
+            # Fees in the base coin leave parts of a lot, and nobody told us which part was there before us.
+            reason = "fee dust"
+        elif not fresh:
+            core.counters["position_mismatches"] += 1
+            core.note(
+                "WARNING", f"{core.venue} {symbol}: venue says {ours + difference} lots, fills say {ours}; adopted"
+            )
+        entry = core.ledger.adopt(instrument, ours + difference, entry_ticks, reason, 0)
+        if entry is not None:
+            self._publish(entry)
+
+    def _done(self) -> None:
+        core, why = self._core, self._reconciler.why
+        self._reconciler.finish()
+        self._next_ns = core.now_ns + int(core.settings.reconcile_interval_s * NS_PER_S)
+        self.is_known = True
+        for order in core.table.live():
+            order.absorb_lots = 0
+        if not self.is_reconciled and self.private_up:
+            self.is_reconciled = True
+            core.note("INFO", f"{core.venue}: account reconciled ({why})")
+            self._on_done()
