@@ -2,9 +2,10 @@
 
 A path is the sum of three parts, in log price:
   diffusion   Gaussian steps, a share `correlation` of their variance common to all coins;
-  sweeps      now and then a coin jumps by a few basis points within half a second: where informed takers act. A share
-              `correlation` of them comes from one common clock with a common direction. Each jump keeps
-              `SWEEP_KEPT` of its size for ever and gives the rest back slowly, as a market's temporary impact;
+  sweeps      now and then a coin jumps by a few basis points within half a second, where informed takers act, and
+              drifts on in the same direction for some seconds. A share `correlation` of them comes from one common
+              clock with a common direction. A part of the move stays for ever; the rest is given back slowly, as a
+              market's temporary impact is;
   history     minute candles before the start, walking backward from the start price.
 
 Every number comes from (seed, path name, chunk): a path depends neither on which other coins are simulated nor on when
@@ -26,14 +27,17 @@ CHUNK_S = CHUNK_STEPS * STEP_MS / 1000
 LOOK_AHEAD_STEPS = CHUNK_STEPS // 2  # how far ahead `at` may be asked, so two chunks in memory suffice
 YEAR_S = 365 * 86_400
 
-SWEEP_INTERVAL_S = 10.0  # mean time between the sweeps of one coin
+SWEEP_INTERVAL_S = 12.0  # mean time between the sweeps of one coin
 SWEEP_SHAPE = 3.0  # gamma shape of that time: long pauses are rare, so a quiet minute is too
-SWEEP_BPS_MIN = 3.2  # the rest of its size is exponential
-SWEEP_BPS_MEAN_ABOVE = 1.6
-SWEEP_KEPT = 0.6
-SWEEP_RAMP_STEPS = 8  # 0.4 s
-SWEEP_HOLD_STEPS = 120  # 6 s before the temporary part fades
+SWEEP_BPS_MIN = 3.3  # of the jump; the rest of its size is exponential
+SWEEP_BPS_MEAN_ABOVE = 1.2
+SWEEP_RAMP_STEPS = 8  # the jump itself: 0.4 s
+SWEEP_FOLLOW = 0.5  # of the jump: how far the price drifts on …
+SWEEP_FOLLOW_STEPS = 80  # … in 4 s
+SWEEP_HOLD_STEPS = 60  # 3 s before the temporary part fades
 SWEEP_FADE_S = 20.0
+SWEEP_KEPT = 0.45  # of the whole move, for ever
+_IMPACT_CHUNKS = 6  # so long is the move followed; what has not faded then (1 %) goes at once
 COMMON_LAG_S = 2.0  # coins follow a common sweep within this time
 VOLATILITY_RANGE = (0.6, 0.9)  # simulated coins keep to it; seconds look wilder than years: temporary impact
 
@@ -61,15 +65,16 @@ class PricePath:
         volatility = min(max(volatility, VOLATILITY_RANGE[0]), VOLATILITY_RANGE[1])
         self.bps_per_root_s = volatility / YEAR_S**0.5 / BPS
         mean_square = SWEEP_BPS_MIN**2 + 2 * SWEEP_BPS_MIN * SWEEP_BPS_MEAN_ABOVE + 2 * SWEEP_BPS_MEAN_ABOVE**2
-        lasting = mean_square * SWEEP_KEPT**2 / SWEEP_INTERVAL_S
+        lasting = mean_square * ((1 + SWEEP_FOLLOW) * SWEEP_KEPT) ** 2 / SWEEP_INTERVAL_S
         # What sweeps leave of the long-run variance; never less than a fifth, so that prices always move.
         diffusion = max(self.bps_per_root_s**2 - lasting, self.bps_per_root_s**2 / 5)
         self._step_bps = (diffusion * STEP_MS / 1000) ** 0.5
-        self._level = 0.0  # log price at the end of the last chunk
-        self._tail: _Floats = np.zeros(CHUNK_STEPS)  # temporary impact that reaches into the next chunks
+        self._level = 0.0  # diffusion so far and what moves that are over have left, in log price
+        self._tail: _Floats = np.zeros((_IMPACT_CHUNKS - 1) * CHUNK_STEPS)  # bps that moves put into the next chunks
+        self._left: dict[int, float] = {}  # chunk -> bps that moves leave for ever from its start on
         self._chunks: dict[int, tuple[list[float], list[Sweep]]] = {}
         self._next_chunk = 0
-        self._fade = np.exp(-np.arange(4 * CHUNK_STEPS) * STEP_MS / 1000 / SWEEP_FADE_S)
+        self._shape = _move_shape()
 
     def at(self, step: int) -> float:
         """exp of the log price at `step`: the factor on the start price."""
@@ -89,18 +94,12 @@ class PricePath:
         return self._chunks[number]
 
     def _make(self, number: int) -> None:
-        steps = self._diffusion(number)
+        self._level += self._left.pop(number, 0.0) * BPS
+        diffusion = self._level + np.cumsum(self._diffusion(number)) * BPS
+        self._level = float(diffusion[-1])
         sweeps = self._sweeps_of(number)
-        for sweep in sweeps:
-            ramp = np.full(SWEEP_RAMP_STEPS, sweep.bps * SWEEP_KEPT / SWEEP_RAMP_STEPS)
-            at = sweep.step - number * CHUNK_STEPS
-            steps[at : at + SWEEP_RAMP_STEPS] += ramp[: CHUNK_STEPS - at]
-            # A ramp that a chunk's end cuts off keeps the rest in the next one's first step.
-            self._level += float(ramp[CHUNK_STEPS - at :].sum()) * BPS if at + SWEEP_RAMP_STEPS > CHUNK_STEPS else 0.0
-        lasting = self._level + np.cumsum(steps) * BPS
-        temporary = self._temporary(number, sweeps)
-        self._level = float(lasting[-1])
-        self._chunks[number] = (np.exp(lasting + temporary * BPS).tolist(), sweeps)
+        moved = self._moved(number, sweeps)
+        self._chunks[number] = (np.exp(diffusion + moved * BPS).tolist(), sweeps)
         self._chunks.pop(number - 3, None)
 
     def _diffusion(self, number: int) -> _Floats:
@@ -132,22 +131,29 @@ class PricePath:
             at_s += float(rng.gamma(SWEEP_SHAPE, mean_s / SWEEP_SHAPE))
         return found
 
-    def _temporary(self, number: int, sweeps: list[Sweep]) -> _Floats:
-        """Impact that will be given back: rises with the ramp, holds, fades over SWEEP_FADE_S."""
-        length = 5 * CHUNK_STEPS
+    def _moved(self, number: int, sweeps: list[Sweep]) -> _Floats:
+        """Basis points by which moves displace this chunk; the rest of them is kept for the next ones."""
+        length = _IMPACT_CHUNKS * CHUNK_STEPS
         total = np.zeros(length)
         total[: len(self._tail)] += self._tail
         for sweep in sweeps:
             at = sweep.step - number * CHUNK_STEPS
-            size = sweep.bps * (1 - SWEEP_KEPT)
-            ramp_end = at + SWEEP_RAMP_STEPS
-            hold_end = ramp_end + SWEEP_HOLD_STEPS
-            total[at:ramp_end] += size * np.arange(1, SWEEP_RAMP_STEPS + 1) / SWEEP_RAMP_STEPS
-            total[ramp_end:hold_end] += size
-            fade = self._fade[: length - hold_end]
-            total[hold_end : hold_end + len(fade)] += size * fade
+            total[at:] += sweep.bps * self._shape[: length - at]
+            ends = number + _IMPACT_CHUNKS
+            self._left[ends] = self._left.get(ends, 0.0) + sweep.bps * (1 + SWEEP_FOLLOW) * SWEEP_KEPT
         self._tail = total[CHUNK_STEPS:]
-        return np.asarray(total[:CHUNK_STEPS])
+        return total[:CHUNK_STEPS]
+
+
+def _move_shape() -> _Floats:
+    """Displacement after a sweep of one basis point, step by step: jump, drift, hold, fade to what is kept."""
+    whole = 1 + SWEEP_FOLLOW
+    jump = np.arange(1, SWEEP_RAMP_STEPS + 1) / SWEEP_RAMP_STEPS
+    drift = 1 + SWEEP_FOLLOW * np.arange(1, SWEEP_FOLLOW_STEPS + 1) / SWEEP_FOLLOW_STEPS
+    hold = np.full(SWEEP_HOLD_STEPS, whole)
+    fading_s = np.arange(_IMPACT_CHUNKS * CHUNK_STEPS) * STEP_MS / 1000
+    fade = whole * (SWEEP_KEPT + (1 - SWEEP_KEPT) * np.exp(-fading_s / SWEEP_FADE_S))
+    return np.concatenate((jump, drift, hold, fade))[: _IMPACT_CHUNKS * CHUNK_STEPS]
 
 
 def history(*, name: str, seed: int, volatility: float, minutes: int) -> list[tuple[float, float, float, float]]:
