@@ -7,6 +7,7 @@ out. Nothing survives a restart; a simulated account lives as long as its venue.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -18,24 +19,28 @@ import msgspec
 from actors.sim.exchange import SimExchange
 from actors.sim.flow import profiles
 from actors.sim.messages import Disconnect, Scope
+from actors.sim.orders_log import order_lines
 from actors.sim.recorded import RecordedExchange
 from actors.sim.recording import RecordingFacts, recorded_instrument
 from actors.sim.relay import SimRelay
 from actors.sim.universe import UniverseRow, instruments, prices
+from actors.transport.host import ActorHost
 from actors.transport.identity import SystemClock
 from actors.transport.relay_server import RelayServer
+from actors.transport.step_plan import cast_of
 from actors.transport.venue_desk import VenueClock
 from actors.transport.venue_keys import make_key_file
 from actors.transport.venue_pace import Barrier, BarrierPace, Pace, RealTimePace
 from actors.transport.venue_recording import refuse_apart, survey_file
-from actors.transport.venue_replay import RecordedBooks, Replay, Stage
+from actors.transport.venue_replay import LEAD_NS, PREROLL_NS, RecordedBooks, Replay, Stage
 from actors.transport.venue_server import VenueServer
+from actors.transport.venue_steps import StepDoor, VenueSteps
 from actors.venues.binance.calls import ServerAccount
 from actors.venues.binance.market import BinanceMarket
 from actors.venues.binance.server import BinanceServer
 from actors.venues.dialect import Credentials
 from actors.vocab.config import FleetSettings
-from actors.vocab.errors import ConfigError, OurFault
+from actors.vocab.errors import ConfigError
 from actors.vocab.instruments import Instrument, Market
 from actors.vocab.units import NS_PER_MS
 
@@ -66,7 +71,8 @@ class SimVenueActor:
 
     `universe` are the rows that the venue lists; `replay` are recordings, and then the markets are theirs. `ports` maps
     a market to a port, 0 or absent for a free one. `symbols` are the recorded ones to play, empty for all. `barrier`
-    (speed "max") is awaited after each recorded moment; a replay with `hold` waits for `release`.
+    (speed "max") is awaited after each recorded moment; without one, "max" steps with the run that `join_run` names. A
+    replay with `hold` waits for `release`; `length_s` are the recorded seconds to play, 0 for all.
     """
 
     def __init__(
@@ -86,6 +92,7 @@ class SimVenueActor:
         hold: bool = False,
         barrier: Barrier | None = None,
         clock_offset_ms: int = 0,
+        length_s: float = 0.0,
     ) -> None:
         self.role = role
         self._settings = FleetSettings.model_validate_json(settings_json)
@@ -101,6 +108,7 @@ class SimVenueActor:
         self._hold = hold
         self._barrier = barrier
         self._clock_offset_ms = clock_offset_ms
+        self._length_s = length_s
         self._clock = SystemClock()
         self._servers: dict[Market, VenueServer] = {}
         self._exchanges: dict[Market, SimExchange | RecordedExchange] = {}  # same keys
@@ -111,6 +119,8 @@ class SimVenueActor:
         self._stopped = asyncio.Event()
         self._relay: RelayServer | None = None
         self._failure: BaseException | None = None
+        self._door: StepDoor | None = None  # lock-step with a fleet
+        self._host: ActorHost | None = None  # from `join_run` on
         self._key_file = Path()
         self._credentials = Credentials("", "")
 
@@ -162,6 +172,40 @@ class SimVenueActor:
         if self._replay is not None:
             self._replay.release()
 
+    async def start_ns(self) -> int:
+        """Recorded time at which a lock-step replay starts to step; 0 where there is none."""
+        return self._replay.start_ns if self._replay is not None and self._door is not None else 0
+
+    async def join_run(self, registry: Any) -> None:
+        """Lock-step: become a member of the run that has been described with our endpoints, so that steps can begin."""
+        if self._door is None or self._replay is None or self._host is not None:
+            return
+        self._host = host = ActorHost(role=self.role, registry=registry)
+        await host.start()
+        self._replay.steps = VenueSteps(
+            links=host.links, cast=cast_of(host.run), venues=tuple(self._servers.values()), door=self._door
+        )
+        await host.join()
+
+    async def finish(self, timeout_s: float = 20.0) -> None:
+        """End a lock-step replay now if it still plays; returns when all clocks run by themselves again."""
+        if self._replay is not None and self._door is not None and self._replay.steps is not None:
+            self._replay.cut()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._replay.ended.wait(), timeout_s)
+
+    async def write_orders(self, path: str) -> int:
+        """Write every order of every account to `path`, see `orders_log.py`; returns how many lines.
+
+        Of a lock-step replay what happened while the recording's clock ran: all of it, unless cancels were left over.
+        """
+        until_ns = self._replay.ended_ns if self._replay is not None else 0
+        ledgers = {exchange.venue: exchange.ledger for exchange in self._exchanges.values()}
+        lines = order_lines(ledgers, until_ns=until_ns)
+        text = b"".join(line + b"\n" for line in lines)
+        await asyncio.get_running_loop().run_in_executor(None, Path(path).write_bytes, text)
+        return len(lines)
+
     async def inject(self, fault: str, *, venue: str = "", account: str = "") -> None:
         """Make one fault happen now: disconnect_public, disconnect_private, disconnect_order."""
         kind, _, scope = fault.partition("_")
@@ -180,6 +224,8 @@ class SimVenueActor:
             await server.stop()
         if self._relay is not None:
             await self._relay.stop()
+        if self._host is not None:
+            await self._host.stop()
         self._stopped.set()
 
     # --- venues that make their own market -----------------------------------------------------------------------
@@ -216,9 +262,10 @@ class SimVenueActor:
         facts = [await loop.run_in_executor(None, survey_file, path) for path in self._replay_paths]
         refuse_apart(facts)
         lock_step = self._speed == "max"
-        if lock_step and self._barrier is None:
-            raise OurFault("a lock-step replay needs a barrier to wait at")
         clock = VenueClock(self._clock, offset_ms=self._clock_offset_ms)
+        if lock_step and self._barrier is None:
+            self._door = StepDoor()
+            clock.hold(min(each.first_ns for each in facts) - LEAD_NS)
         stages: dict[Market, Stage] = {}
         for market in dict.fromkeys(each.market for each in facts):
             stages[market] = await self._open_stage(market, [each for each in facts if each.market == market], clock)
@@ -230,6 +277,8 @@ class SimVenueActor:
             pace=pace,
             lock_step=lock_step,
             symbols=self._symbols,
+            lead_ns=LEAD_NS if self._door is not None else PREROLL_NS,
+            length_s=self._length_s,
         )
         if not self._hold:
             self._replay.release()
@@ -295,6 +344,7 @@ class SimVenueActor:
             clock=clock,
             market=market,
             recorded_depth=recorded_depth,
+            door=self._door,
         )
         server.desk.on_failure = self._fail
         port = await server.start(port=self._ports.get(market, 0))

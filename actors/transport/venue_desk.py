@@ -38,6 +38,12 @@ class VenueClock:
         """Stand at `now_ns` until told again: lock-step replay."""
         self._held_ns = max(now_ns, self._held_ns or 0)
 
+    def free(self) -> None:
+        """Run on from where it stands."""
+        if self._held_ns is not None:
+            self._ahead_ns = self._held_ns - self._clock.now_ns()
+            self._held_ns = None
+
 
 class Wake(enum.Enum):
     """What makes an exchange take its next turn."""
@@ -83,6 +89,11 @@ class Desk:
     def next_request_no(self) -> int:
         self._request_no += 1
         return self._request_no
+
+    @property
+    def unanswered_count(self) -> int:
+        """Requests that the exchange has not answered."""
+        return len(self._waiting)
 
     @property
     def is_full(self) -> bool:

@@ -19,8 +19,11 @@ SEND_BUFFER_MAX = 8 * 1024 * 1024
 class Listener:
     """One websocket connection that receives streams. `route` is "" where the venue does not split them."""
 
-    def __init__(self, *, number: int, transport: asyncio.Transport, route: str, combined: bool) -> None:
+    def __init__(
+        self, *, number: int, transport: asyncio.Transport, route: str, combined: bool, role: str = ""
+    ) -> None:
         self.number = number
+        self.role = role  # lock-step: whose connection it is
         self.transport = transport
         self.route = route
         self.combined = combined

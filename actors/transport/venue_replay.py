@@ -9,18 +9,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from actors.sim.messages import Exchange, SimCommand
 from actors.sim.recording import SNAPSHOT, RecordedFrame, RecordingFacts
+from actors.transport.step_gate import END, FREE
 from actors.transport.venue_desk import VenueClock, Wake
 from actors.transport.venue_pace import Pace
 from actors.transport.venue_recording import merge_frames
 from actors.transport.venue_server import VenueServer
+from actors.transport.venue_steps import VenueSteps
 from actors.venues.binance.market import BinanceMarket
-from actors.vocab.units import NS_PER_S
+from actors.vocab.units import NS_PER_MS, NS_PER_S
 from actors.vocab.venue_io import DepthDelta, DepthSnapshot, MarketEvent
 
 log = logging.getLogger(__name__)
@@ -31,6 +33,14 @@ SETTLE_S = 3.0
 _POLL_S = 0.02
 # Less than the second by which a venue lets a client's clock run ahead of its own.
 PREROLL_NS = NS_PER_S // 2
+# A lock-step replay with a fleet: clocks start so long before the first frame, time for connections, leases and the
+# gateway's first questions; and go on so long after the last one, time for every cancel and its answer.
+LEAD_NS = 2 * NS_PER_S
+DRAIN_NS = 2 * NS_PER_S
+LEAD_STEP_NS = 10 * NS_PER_MS
+IDLE_STEP_NS = 100 * NS_PER_MS  # where a recording is silent; no timer of a live actor needs a finer one
+# An exchange that wants to act sooner than this after the last step acts then; its own latencies are longer.
+STEP_MIN_NS = NS_PER_MS // 10
 # A depth stream is recorded at one speed; clients may have subscribed to another.
 _DIFF_DEPTH = re.compile(r"(.+@depth)(@\d+ms)?")
 _DEPTH_SPEEDS = ("", "@0ms", "@100ms", "@250ms", "@500ms")
@@ -125,8 +135,11 @@ class Replay:
         pace: Pace,
         lock_step: bool,
         symbols: Collection[str] = (),
+        lead_ns: int = PREROLL_NS,
+        length_s: float = 0.0,
     ) -> None:
-        """`symbols` are those to play; empty: all that were recorded."""
+        """`symbols` are those to play; empty: all that were recorded. `lead_ns`: lock-step starts so long before.
+        `length_s`: recorded seconds to play, 0 for all."""
         self._symbols = frozenset(symbols or (symbol.symbol for each in facts for symbol in each.symbols))
         self._paths = paths
         self._facts = facts
@@ -134,6 +147,13 @@ class Replay:
         self._pace = pace
         self._lock_step = lock_step
         self._released = asyncio.Event()
+        self._start_ns = min(each.first_ns for each in facts) - lead_ns
+        self._until_ns = int(min(each.first_ns for each in facts) + length_s * NS_PER_S) if length_s else 0
+        self._cut = False
+        self.ended_ns = 0  # lock-step with a fleet: recorded time of the last step
+        self.ended = asyncio.Event()
+        # Lock-step with a whole fleet; set before `release`. Without, `pace` alone decides.
+        self.steps: VenueSteps | None = None
         self.frames_count = 0
         self.at_ns = min(each.first_ns for each in facts)
         self.state = "waiting for subscribers"
@@ -146,37 +166,112 @@ class Replay:
         """Play to the end; returns when the last frame has been sent (and returned by the barrier, in lock-step)."""
         if self._lock_step:
             # Requests that come before the first frame move a held clock by their latency; this leaves them room.
-            self._hold(self.at_ns - PREROLL_NS)
+            self._hold(self._start_ns)
             self._wake(Wake.JUMP)
         await self._released.wait()
         await self._await_subscribers()
-        self.state = "playing"
         if self._lock_step:
             self._wake(Wake.STEPS)
-        moment: list[tuple[int, RecordedFrame]] = []
-        for item in merge_frames(self._paths):
-            if item[1].symbol and item[1].symbol not in self._symbols:
-                continue
-            if moment and item[1].recv_ns != moment[0][1].recv_ns:
+        if self.steps is not None:
+            await self._play_in_steps(self.steps)
+            self._wake(Wake.CLOCK)
+        else:
+            self.state = "playing"
+            for moment in self._moments():
                 await self._play(moment)
-                moment = []
-            moment.append(item)
-        if moment:
-            await self._play(moment)
-        if self._lock_step:
-            self._wake(Wake.JUMP)
+            if self._lock_step:
+                self._wake(Wake.JUMP)
         self.state = "ended"
+        self.ended.set()
+
+    def cut(self) -> None:
+        """End after the current moment, as if the recording ended there."""
+        self._cut = True
+        self._released.set()
+
+    @property
+    def start_ns(self) -> int:
+        """Recorded time at which a lock-step replay begins to step, before its first frame."""
+        return self._start_ns
 
     def status(self) -> dict[str, Any]:
         first_ns = min(each.first_ns for each in self._facts)
         last_ns = max(each.last_ns for each in self._facts)
         return {
             "state": self.state,
+            "waits_for": self.steps.missing() if self.steps is not None and self.state != "ended" else "",
             "frames_count": self.frames_count,
             "frames_total": sum(each.frames_count for each in self._facts),
             "at_s": (self.at_ns - first_ns) / NS_PER_S,
             "length_s": (last_ns - first_ns) / NS_PER_S,
         }
+
+    def _moments(self) -> Iterator[list[tuple[int, RecordedFrame]]]:
+        """All frames of one recorded time, as (index of the file, frame), until the recordings end or are cut."""
+        moment: list[tuple[int, RecordedFrame]] = []
+        for item in merge_frames(self._paths):
+            if item[1].symbol and item[1].symbol not in self._symbols:
+                continue
+            if moment and item[1].recv_ns != moment[0][1].recv_ns:
+                yield moment
+                moment = []
+                if self._cut or 0 < self._until_ns < item[1].recv_ns:
+                    return
+            moment.append(item)
+        if moment:
+            yield moment
+
+    async def _play_in_steps(self, steps: VenueSteps) -> None:
+        """Lead in, the recording, and time for the last cancels; afterwards all clocks run by themselves."""
+        self.state = "waiting for actors"
+        await steps.ready()
+        self.state = "playing"
+        now_ns = self._start_ns
+        for moment in self._moments():
+            recorded_ns = moment[0][1].recv_ns
+            now_ns = await self._step_until(recorded_ns, now_ns, steps)
+            now_ns = max(now_ns, recorded_ns)
+            self._begin_moment(now_ns)
+            self._send_moment(moment)
+            await steps.take(now_ns)
+        self.state = "ending"
+        end_ns = now_ns + DRAIN_NS
+        while now_ns < end_ns:
+            now_ns += LEAD_STEP_NS
+            await self._empty_step(now_ns, steps, END)
+        self.ended_ns = now_ns
+        await self._empty_step(now_ns + LEAD_STEP_NS, steps, FREE)
+        steps.open()
+        for clock in {id(stage.clock): stage.clock for stage in self._distinct()}.values():
+            clock.free()
+
+    async def _step_until(self, recorded_ns: int, now_ns: int, steps: VenueSteps) -> int:
+        """Steps without a frame: where the exchange has something to say, and so often that timers keep their rhythm.
+
+        Returns where time stands then, before `recorded_ns`.
+        """
+        interval_ns = IDLE_STEP_NS if self.frames_count else LEAD_STEP_NS
+        while True:
+            due_ns = min(stage.exchange.next_due_ns() for stage in self._distinct())
+            next_ns = min(max(due_ns, now_ns + STEP_MIN_NS), now_ns + interval_ns)
+            if next_ns >= recorded_ns:
+                return now_ns
+            now_ns = next_ns
+            await self._empty_step(now_ns, steps, "")
+
+    async def _empty_step(self, now_ns: int, steps: VenueSteps, phase: str) -> None:
+        self._begin_moment(now_ns)
+        for stage in self._distinct():
+            stage.server.flush()
+        await steps.take(now_ns, phase)
+
+    def _begin_moment(self, now_ns: int) -> None:
+        """What was due before is done before."""
+        self.at_ns = now_ns
+        self._hold(now_ns)
+        for stage in self._distinct():
+            stage.server.expire_keys()
+            stage.server.desk.turn()
 
     async def _play(self, moment: Sequence[tuple[int, RecordedFrame]]) -> None:
         """Send all frames of one recorded time."""
@@ -187,6 +282,10 @@ class Replay:
             self._hold(recorded_ns)
         for index in dict.fromkeys(index for index, _ in moment):
             self._stages[index].server.desk.turn()  # orders that reached the venue before this moment
+        self._send_moment(moment)
+        await self._pace.after(recorded_ns, self._frames_sent())
+
+    def _send_moment(self, moment: Sequence[tuple[int, RecordedFrame]]) -> None:
         for index, frame in moment:
             symbols = self._facts[index].symbols
             # A snapshot in the file of one symbol need not name it.
@@ -195,7 +294,6 @@ class Replay:
         for stage in self._distinct():
             stage.server.flush()
         self.frames_count += sum(frame.channel != SNAPSHOT for _, frame in moment)
-        await self._pace.after(recorded_ns, self._frames_sent())
 
     def _hold(self, now_ns: int) -> None:
         for stage in self._distinct():

@@ -20,17 +20,19 @@ from typing import Any
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from actors.sim.messages import Disconnect, Exchange, Private, Scope
+from actors.transport.step_plan import CALL_HEADER, PEER_HEADER
 from actors.transport.venue_answers import VenueAnswers
 from actors.transport.venue_desk import Desk, VenueClock
 from actors.transport.venue_frames import text_frame
 from actors.transport.venue_hub import Listener, StreamHub
 from actors.transport.venue_limits import MessageLimiter, Refusal, WeightLimiter
+from actors.transport.venue_steps import StepDoor, inside
 from actors.transport.venue_users import UserStreams
 from actors.venues.binance.calls import Call, Done, Reply, StreamCommand
 from actors.venues.binance.server import BinanceServer, wrap_private
 from actors.vocab.errors import ConfigError
 from actors.vocab.instruments import Market
-from actors.vocab.units import NS_PER_MS
+from actors.vocab.units import NS_PER_MS, NS_PER_S
 from actors.vocab.venue_io import FaultKind, MarketEvent, StreamDown, StreamKind
 
 log = logging.getLogger(__name__)
@@ -77,7 +79,9 @@ class VenueServer:
         clock: VenueClock,
         market: Market,
         recorded_depth: Callable[[str], bytes | None] | None = None,
+        door: StepDoor | None = None,
     ) -> None:
+        """`door`: where requests wait for their step, in lock-step."""
         self.venue = exchange.venue
         self.exchange = exchange
         self.dialect = dialect
@@ -98,6 +102,8 @@ class VenueServer:
         self._weights: dict[str, WeightLimiter] = {}  # client address -> its weight
         self._sockets: dict[int, _Socket] = {}  # connection number -> socket, streams and API alike
         self._connection_no = 0
+        self.door = door
+        self._frames_retired: Counter[str] = Counter()  # role -> frames of its closed connections
         self._runner: web.ServerRunner | None = None
         self._keeper: asyncio.Task[None] | None = None
 
@@ -134,6 +140,23 @@ class VenueServer:
     def listeners(self) -> list[Listener]:
         """Every open websocket."""
         return [socket.listener for socket in self._sockets.values()]
+
+    def frames_count(self, role: str) -> int:
+        """Websocket messages sent so far to the connections of `role`, closed ones included. Lock-step only."""
+        count = self._frames_retired[role]
+        for socket in self._sockets.values():
+            if socket.listener.role == role:
+                count += socket.listener.frames_count
+        return count
+
+    @property
+    def unanswered_count(self) -> int:
+        return self.desk.unanswered_count
+
+    def expire_keys(self) -> None:
+        """End the private streams whose listen key has run out."""
+        for account in self.users.expired(self._clock.now_ns()):
+            self._tell(Private(account, StreamDown(stream=StreamKind.PRIVATE, reason="listenKeyExpired")))
 
     def status(self) -> dict[str, Any]:
         """Counters, JSON-able."""
@@ -191,6 +214,13 @@ class VenueServer:
 
     async def _serve_http(self, request: web.BaseRequest, path: str, query: str) -> web.StreamResponse:
         body = await request.read()
+        role = request.headers.get(PEER_HEADER, "")
+        if self.door is not None:
+            await self.door.enter_http(role, request.headers.get(CALL_HEADER, ""))
+        with inside(self.door, role, http=True):
+            return await self._answer_http(request, path, query, body)
+
+    async def _answer_http(self, request: web.BaseRequest, path: str, query: str, body: bytes) -> web.StreamResponse:
         now_ns = self._clock.now_ns()
         self.counters["http_requests"] += 1
         call = self.dialect.http(
@@ -286,6 +316,12 @@ class VenueServer:
         return socket.ws
 
     async def _answer_api(self, socket: _Socket, text: str, address: str) -> None:
+        if self.door is not None:
+            await self.door.enter_ws(socket.listener.role)
+        with inside(self.door, socket.listener.role, http=False):
+            await self._answer_api_now(socket, text, address)
+
+    async def _answer_api_now(self, socket: _Socket, text: str, address: str) -> None:
         now_ns = self._clock.now_ns()
         self.counters["api_requests"] += 1
         call = self.dialect.ws_api(
@@ -316,20 +352,28 @@ class VenueServer:
             raise ConnectionResetError("client hung up during the websocket handshake")
         self._connection_no += 1
         self.counters["connections_opened"] += 1
-        listener = Listener(number=self._connection_no, transport=transport, route=route, combined=combined)
+        listener = Listener(
+            number=self._connection_no,
+            transport=transport,
+            route=route,
+            combined=combined,
+            role=request.headers.get(PEER_HEADER, ""),
+        )
         socket = _Socket(ws, listener, MessageLimiter(per_s), asyncio.get_running_loop().time())
         self._sockets[listener.number] = socket
         return socket
 
     def _closed(self, socket: _Socket) -> None:
         self.users.unsubscribe(socket.listener)
-        self._sockets.pop(socket.listener.number, None)
+        if self._sockets.pop(socket.listener.number, None) is not None:
+            self._frames_retired[socket.listener.role] += socket.listener.frames_count
 
     async def _messages(self, socket: _Socket) -> AsyncIterator[str]:
         """Text messages until the connection ends; pings are answered, too many messages end it."""
         async for message in socket.ws:
             if message.type in (WSMsgType.TEXT, WSMsgType.PING, WSMsgType.PONG):
-                if not socket.messages.take(self._clock.now_ns()):
+                # By the loop's time: a venue whose clock a recording holds would see them all at one moment.
+                if not socket.messages.take(int(asyncio.get_running_loop().time() * NS_PER_S)):
                     self.counters["too_many_messages"] += 1
                     await socket.ws.close(code=WSCloseCode.POLICY_VIOLATION, message=b"Too many requests")
                     return
@@ -349,8 +393,8 @@ class VenueServer:
         while True:
             await asyncio.sleep(KEEP_INTERVAL_S)
             now_s = asyncio.get_running_loop().time()
-            for account in self.users.expired(self._clock.now_ns()):
-                self._tell(Private(account, StreamDown(stream=StreamKind.PRIVATE, reason="listenKeyExpired")))
+            if self.door is None or not self.door.shut:
+                self.expire_keys()
             for socket in list(self._sockets.values()):
                 if now_s - socket.heard_s > timeout_s or now_s - socket.opened_s > CONNECTION_AGE_MAX_S:
                     self.counters["connections_expired"] += 1
