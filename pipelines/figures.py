@@ -75,6 +75,10 @@ class Figures:
     def quotes(self) -> dict[str, Status]:
         return {symbol: row for status in self.of("quote:") for symbol, row in status.get("symbols", {}).items()}
 
+    def replay(self) -> Status:
+        """Where a replay stands, as the venue said last; empty without one."""
+        return next((status["replay"] for status in self.of("sim:") if status.get("replay")), {})
+
     @property
     def risk(self) -> Status:
         return self.statuses.get("risk", {})

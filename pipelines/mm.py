@@ -126,7 +126,8 @@ def _plan(
         speed="max" if speed == "max" else "1x",
         address=address,
         detach=detach,
-        use_llm=settings.llm.enabled and not no_llm,
+        # A model answers when it likes: in lock-step its opinions would come at chance moments.
+        use_llm=settings.llm.enabled and not no_llm and speed != "max",
     )
 
 

@@ -20,6 +20,7 @@ class SimulatedWorld(msgspec.Struct, frozen=True):
     accounts: tuple[VenueAccount, ...]
     relay_url: str = ""
     relay_key_file: str = ""
+    start_ns: int = 0  # lock-step replay: recorded time at which all clocks stand until the first step
 
 
 async def start_simulation(plan: RunPlan, fleet: Fleet, runtime_dir: Path) -> SimulatedWorld:
@@ -29,7 +30,13 @@ async def start_simulation(plan: RunPlan, fleet: Fleet, runtime_dir: Path) -> Si
     markets: tuple[Market, ...] = tuple(dict.fromkeys("spot" if "_spot" in venue else "perp" for venue in plan.venues))
     options: dict[str, Any] = {"key_dir": str(runtime_dir), "seed": plan.seed}
     if plan.replay:
-        options |= {"replay": [str(path) for path in plan.replay], "speed": plan.speed, "hold": True}
+        options |= {
+            "replay": [str(path) for path in plan.replay],
+            "symbols": plan.symbols,
+            "speed": plan.speed,
+            "hold": True,
+            "length_s": (plan.duration_s or 0.0) if plan.speed == "max" else 0.0,
+        }
     else:
         universe = read_universe()
         rows = universe.choose(plan.symbols, markets[0])
@@ -51,7 +58,8 @@ async def start_simulation(plan: RunPlan, fleet: Fleet, runtime_dir: Path) -> Si
         )
         for one in endpoints.values()
     )
+    start_ns: int = await sim.start_ns.remote()
     if not plan.use_llm:
-        return SimulatedWorld(accounts)
+        return SimulatedWorld(accounts, start_ns=start_ns)
     relay_url, relay_key_file = await sim.start_relay.remote()
-    return SimulatedWorld(accounts, relay_url, relay_key_file)
+    return SimulatedWorld(accounts, relay_url, relay_key_file, start_ns)

@@ -143,7 +143,7 @@ class Supervisor:
         """Up, watch, down. Whatever happens in between, `down` runs and its cancels are not skipped."""
         self._stop.install()
         assert self._stop.event is not None
-        stopped = asyncio.create_task(self._stop.event.wait())
+        stopped = asyncio.create_task(self._until_stopped(self._stop.event))
         watchers: list[asyncio.Task[None]] = []
         up = asyncio.create_task(self._up())
         try:
@@ -164,6 +164,18 @@ class Supervisor:
         return code
 
     async def _up(self) -> None:
+    async def _until_stopped(self, signalled: asyncio.Event) -> None:
+        """Return at the first signal, or when a replay has ended."""
+        while not (signalled.is_set() or self._figures.replay().get("state") == "ended"):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(signalled.wait(), POLL_INTERVAL_S / 4)
+
+    def _now_s(self) -> float:
+        """Seconds of the clock that the brains live by: ours, or that of a recording in lock-step."""
+        if self._plan.speed == "max":
+            return float(self._figures.replay().get("at_s", 0.0))
+        return time.monotonic()
+
         plan, fleet, screen = self._plan, self._fleet, self._screen
         screen.stage("actors", "starting actors")
         venues = await start_simulation(plan, fleet, self._runtime_dir)
@@ -183,8 +195,10 @@ class Supervisor:
             seed=plan.seed,
             lock_step=plan.speed == "max",
         )
+            start_ns=venues.start_ns,
         await self._start_actors(run)
         await fleet.handles["sim:binance"].release.remote()
+        await fleet.handles["sim:binance"].join_run.remote(fleet.handles["registry"])
         self._startup["actors_s"] = self._since_start()
 
     async def _start_actors(self, run: RunDescription) -> None:
@@ -234,16 +248,20 @@ class Supervisor:
             if quoting == wanted:
                 self._startup["all_quoting_s"] = self._since_start()
                 figures.uptime.start()
-                self._quoting_since_s = time.monotonic()
+                self._quoting_since_s = self._now_s()
                 return
             await asyncio.wait({stopped}, timeout=0.25)
 
     async def _for_duration(self, stopped: asyncio.Task[Any]) -> None:
-        await asyncio.wait({stopped}, timeout=self._plan.duration_s)
+        # In lock-step the venue itself ends after so many recorded seconds: which second of ours that is, is chance.
+        await asyncio.wait({stopped}, timeout=None if self._plan.speed == "max" else self._plan.duration_s)
 
     async def _down(self, watchers: list[asyncio.Task[None]]) -> int:
         """Cancel first, count afterwards."""
-        duration_s = time.monotonic() - self._quoting_since_s if self._quoting_since_s else 0.0
+        if self._plan.speed == "max":
+            # An interrupted one ends here as at its last frame; nobody may leave while others wait for his step.
+            await self._ask(self._roles("sim:"), "finish", timeout_s=2 * STOP_TIMEOUT_S)
+        duration_s = self._now_s() - self._quoting_since_s if self._quoting_since_s is not None else 0.0
         self._screen.note("stopping: cancelling all orders")
         await self._poll(everybody=True)
         await self._ask(self._roles("quote:"), "stop", timeout_s=STOP_TIMEOUT_S)
@@ -255,6 +273,7 @@ class Supervisor:
         await asyncio.gather(*watchers, return_exceptions=True)
         last = await self._ask([*self._roles("risk"), *self._roles("sim:"), *self._roles("llm:")], "status")
         self._figures.take(last)
+        await self._ask(self._roles("sim:"), "write_orders", str(self._plan.run_dir / "orders.jsonl"))
         code = self._stop.exit_code
         if not self._stop.again:
             code = self._write_report(duration_s, orders_alive) or code
@@ -316,16 +335,18 @@ class Supervisor:
         if self._quoting_since_s is not None:
             cpu_share = psutil.cpu_percent() / 100
             self._cpu_samples.append(cpu_share)
-            elapsed_s = time.monotonic() - self._quoting_since_s
+            elapsed_s = self._now_s() - self._quoting_since_s
             self._figures.sample(elapsed_s)
             self._screen.show(self._figures.fleet_line(elapsed_s, cpu_share), self._figures.rows())
 
-    async def _ask(self, roles: list[str], method: str, *, timeout_s: float = CALL_TIMEOUT_S) -> dict[str, Any]:
+    async def _ask(
+        self, roles: list[str], method: str, *args: Any, timeout_s: float = CALL_TIMEOUT_S
+    ) -> dict[str, Any]:
         """Call one method of many actors at once; who does not answer in time is left out."""
 
         async def one(role: str) -> tuple[str, Any, bool]:
             try:
-                call = getattr(self._fleet.handles[role], method).remote()
+                call = getattr(self._fleet.handles[role], method).remote(*args)
                 return role, await asyncio.wait_for(call, timeout_s), True
             except Exception as error:  # dead, restarting or slow: all mean "no news", and Ray has no common base
                 log.warning("%s did not answer %s: %s", role, method, type(error).__name__)
