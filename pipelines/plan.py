@@ -12,12 +12,17 @@ from typing import Literal
 
 from platformdirs import user_state_path
 
+from actors.journal.lock import AccountLock
 from actors.vocab.config import FleetSettings
 from actors.vocab.control import QuoteGroup
 from actors.vocab.errors import ConfigError
 
 Mode = Literal["sim", "paper", "live"]
 Speed = Literal["1x", "max"]
+
+
+# What a run leaves in its folder; a new run there starts without.
+RUN_FILES = ("journal.sqlite*", "logs/*", "*.json", "*.jsonl", "*.msgpack", "report.html")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +67,7 @@ def new_run_id() -> str:
 
 
 def make_run_dir(path: Path | None, run_id: str) -> Path:
-    """Create the run folder; ConfigError when it cannot be written."""
+    """Create the run folder, emptied of what an earlier run left; ConfigError when it is in use or not writable."""
     run_dir = (path or Path("runs") / run_id).absolute()
     try:
         (run_dir / "logs").mkdir(parents=True, exist_ok=True)
@@ -70,6 +75,12 @@ def make_run_dir(path: Path | None, run_id: str) -> Path:
         raise ConfigError(f"--run-dir {run_dir}: cannot be written ({error.strerror}); choose another") from None
     if not os.access(run_dir, os.W_OK):
         raise ConfigError(f"--run-dir {run_dir}: not writable; choose another")
+    lock = AccountLock(run_dir / "journal.sqlite.lock", f"of {run_dir}")
+    lock.acquire()  # refuses while another run lives there
+    for name in RUN_FILES:
+        for old in run_dir.glob(name):
+            old.unlink()
+    lock.release()
     return run_dir
 
 

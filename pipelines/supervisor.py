@@ -29,7 +29,7 @@ from pipelines.exits import ExitCode, refuse
 from pipelines.figures import Figures
 from pipelines.plan import RunPlan, make_runtime_dir
 from pipelines.simulation import start_simulation
-from pipelines.topology import Fleet, describe, ray_pss_mb, start_ray
+from pipelines.topology import Fleet, RegistryName, describe, ray_pss_mb, start_ray
 
 log = logging.getLogger("supervisor")
 
@@ -133,6 +133,7 @@ class Supervisor:
         self._startup: dict[str, float] = {"ray_ready_s": self._since_start()}
         self._ray_call = Histogram()
         self._polls = 0
+        self._given_up: dict[str, str] = {}  # role -> why the registry does not let it live again
         self._quoting_since_s: float | None = None  # when all symbols quoted for the first time
         self._cpu_samples: list[float] = []
         psutil.cpu_percent()  # the first reading only sets the mark
@@ -163,7 +164,6 @@ class Supervisor:
             code = await self._down(watchers)
         return code
 
-    async def _up(self) -> None:
     async def _until_stopped(self, signalled: asyncio.Event) -> None:
         """Return at the first signal, or when a replay has ended."""
         while not (signalled.is_set() or self._figures.replay().get("state") == "ended"):
@@ -176,6 +176,7 @@ class Supervisor:
             return float(self._figures.replay().get("at_s", 0.0))
         return time.monotonic()
 
+    async def _up(self) -> None:
         plan, fleet, screen = self._plan, self._fleet, self._screen
         screen.stage("actors", "starting actors")
         venues = await start_simulation(plan, fleet, self._runtime_dir)
@@ -194,11 +195,11 @@ class Supervisor:
             relay_key_file=venues.relay_key_file,
             seed=plan.seed,
             lock_step=plan.speed == "max",
-        )
             start_ns=venues.start_ns,
+        )
         await self._start_actors(run)
-        await fleet.handles["sim:binance"].release.remote()
         await fleet.handles["sim:binance"].join_run.remote(fleet.handles["registry"])
+        await fleet.handles["sim:binance"].release.remote()
         self._startup["actors_s"] = self._since_start()
 
     async def _start_actors(self, run: RunDescription) -> None:
@@ -210,7 +211,8 @@ class Supervisor:
         from actors.risk.actor import RiskActor
 
         plan, fleet, screen = self._plan, self._fleet, self._screen
-        registry = fleet.start("registry", RegistryActor, describe(run), precious=True)
+        fleet.start("registry", RegistryActor, describe(run), precious=True)
+        registry = RegistryName(plan.namespace)
         await self._alive("registry")
         fleet.start("risk", RiskActor, registry, precious=True)
         for venue in plan.venues:
@@ -274,7 +276,7 @@ class Supervisor:
         last = await self._ask([*self._roles("risk"), *self._roles("sim:"), *self._roles("llm:")], "status")
         self._figures.take(last)
         await self._ask(self._roles("sim:"), "write_orders", str(self._plan.run_dir / "orders.jsonl"))
-        code = self._stop.exit_code
+        code = ExitCode.FAILED if self._given_up else self._stop.exit_code
         if not self._stop.again:
             code = self._write_report(duration_s, orders_alive) or code
         elif orders_alive:
@@ -329,7 +331,15 @@ class Supervisor:
         everybody = everybody or self._polls % QUOTES_POLL_EVERY == 0 or self._quoting_since_s is None
         self._polls += 1
         roles = [role for role in self._fleet.handles if everybody or not role.startswith("quote:")]
-        self._figures.take(await self._ask([role for role in roles if role != "registry"], "status"))
+        statuses = await self._ask(roles, "status")
+        given_up = statuses.pop("registry", {}).get("given_up", {})
+        self._figures.take(statuses)
+        if given_up and not self._given_up:
+            self._given_up = dict(given_up)
+            for role, reason in self._given_up.items():
+                self._screen.note(f"{role} is given up: {reason}")
+            assert self._stop.event is not None
+            self._stop.event.set()
         if self._figures.quoting_count() and "first_quote_s" not in self._startup:
             self._startup["first_quote_s"] = self._since_start()
         if self._quoting_since_s is not None:

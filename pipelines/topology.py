@@ -12,6 +12,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import ray
 from ray.actor import ActorHandle
 
@@ -27,13 +28,22 @@ LOCAL_SLOTS = 10_000
 CALLS_AT_ONCE = 16
 
 
+class RegistryName(msgspec.Struct, frozen=True):
+    """The registry in a constructor's arguments: a handle there would tie every restart to the driver's memory."""
+
+    namespace: str
+
+    def handle(self) -> ActorHandle[Any]:
+        return ray.get_actor("registry", namespace=self.namespace)
+
+
 def hosted(kind: type[Any]) -> type[Any]:
     """Return `kind` with a constructor that also starts `run()` on the actor's loop, in this and every later life."""
 
     class Hosted(kind):  # type: ignore[misc]  # the base is chosen at run time
         def __init__(self, role: str, *args: Any, **kwargs: Any) -> None:
-            # The host may have been given a name of its own; see ActorHost.
-            super().__init__(role, *args, **kwargs)
+            found = [one.handle() if isinstance(one, RegistryName) else one for one in args]
+            super().__init__(role, *found, **kwargs)
             self._role = role
             self._running = asyncio.get_running_loop().create_task(self.run(), name=role)
             self._running.add_done_callback(_end_loudly)
@@ -66,6 +76,10 @@ def start_ray(*, address: str | None, namespace: str, cpus: int | None = None) -
     """Start a local Ray or join `address`; return the dashboard's URL, empty where there is none."""
     os.environ.setdefault("RAY_DEDUP_LOGS", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    # Ray runs its workers at nice 15 by default: a quote would wait for whatever else the machine does.
+    os.environ.setdefault("RAY_worker_niceness", "0")
+    # Above it Ray prints a warning about many actors into stdout. Waves keep the real number of starts small.
+    os.environ.setdefault("RAY_worker_maximum_startup_concurrency", "128")
     options: dict[str, Any] = {
         "namespace": namespace,
         "log_to_driver": False,

@@ -5,7 +5,8 @@ All four are ours to define:
 - depth score: half of that ratio, at most 1: 0.5 is usual, below 0.3 less than 60 % of the usual depth is there;
 - toxic flow: |buys - sells| / (buys + sells) of public trades, exponentially weighted: the signed-trade form of VPIN
   (Easley, López de Prado, O'Hara 2012; the aggressor side is on the wire, so bulk classification is not needed),
-  shrunk toward 0 while few trades have been seen;
+  shrunk toward 0 while few trades, or a few large ones among many small, make up the flow: n trades of equal size and
+  random side show an imbalance of about 1/sqrt(n) that means nothing;
 - regime: from depth and spread ratios, with hysteresis so that it does not flicker between two opinions.
 """
 
@@ -22,7 +23,7 @@ from actors.vocab.units import NS_PER_MS, NS_PER_S
 
 SLOW_MEAN_S = 600.0  # what "usual" means for depth and spread
 FLOW_MEAN_S = 60.0  # memory of the trade flow
-FLOW_TRADES_FULL = 20.0  # weighted trades after which the imbalance counts in full
+FLOW_TRADES_HALF = 10.0  # effective trades at which the imbalance counts half
 
 # Enter and leave on different ratios of now to usual.
 THIN_BELOW, THIN_UNTIL = 0.5, 0.7  # depth
@@ -53,25 +54,25 @@ def next_regime(regime: str, *, depth_ratio: float, spread_ratio: float) -> str:
 class TradeFlowWatch:
     """Exponentially weighted buys and sells, in lots."""
 
-    __slots__ = ("_buys", "_sells", "_trades", "_updated_ns", "last_trade_ns")
+    __slots__ = ("_buys", "_sells", "_squares", "_updated_ns", "last_trade_ns")
 
     def __init__(self) -> None:
-        self._buys = self._sells = self._trades = 0.0
+        self._buys = self._sells = self._squares = 0.0
         self._updated_ns = 0
         self.last_trade_ns = 0
 
     def note(self, flow: TradeFlow, now_ns: int) -> None:
-        count = flow.buys_count + flow.sells_count
-        if count == 0:
+        if flow.buys_count + flow.sells_count == 0:
             return
         if self._updated_ns:
             decay = math.exp((self._updated_ns - now_ns) / (FLOW_MEAN_S * NS_PER_S))
             self._buys *= decay
             self._sells *= decay
-            self._trades *= decay
+            self._squares *= decay * decay
         self._buys += flow.buy_lots
         self._sells += flow.sell_lots
-        self._trades += count
+        # An update's trades of one side were one decision more often than not (a sweep): they count as one trade.
+        self._squares += flow.buy_lots**2 + flow.sell_lots**2
         self._updated_ns = self.last_trade_ns = now_ns
 
     def toxic_flow(self) -> float:
@@ -79,7 +80,8 @@ class TradeFlowWatch:
         total = self._buys + self._sells
         if total <= 0:
             return 0.0
-        return abs(self._buys - self._sells) / total * min(1.0, self._trades / FLOW_TRADES_FULL)
+        effective = total * total / self._squares  # Kish's effective sample size of weighted trades
+        return abs(self._buys - self._sells) / total * effective / (effective + FLOW_TRADES_HALF)
 
 
 class LiquidityWatch:

@@ -26,6 +26,7 @@ from actors.sim.relay import SimRelay
 from actors.sim.universe import UniverseRow, instruments, prices
 from actors.transport.host import ActorHost
 from actors.transport.identity import SystemClock
+from actors.transport.meters import CpuShare, pss_mb
 from actors.transport.relay_server import RelayServer
 from actors.transport.step_plan import cast_of
 from actors.transport.venue_desk import VenueClock
@@ -118,6 +119,7 @@ class SimVenueActor:
         self._starting = asyncio.Lock()
         self._stopped = asyncio.Event()
         self._relay: RelayServer | None = None
+        self._cpu = CpuShare()
         self._failure: BaseException | None = None
         self._door: StepDoor | None = None  # lock-step with a fleet
         self._host: ActorHost | None = None  # from `join_run` on
@@ -165,6 +167,8 @@ class SimVenueActor:
             "venues": venues,
             "replay": self._replay.status() if self._replay else None,
             "failure": repr(self._failure) if self._failure else "",
+            "cpu_share": self._cpu.read(),
+            "pss_mb": pss_mb(),
         }
 
     async def release(self) -> None:

@@ -143,7 +143,7 @@ class SimRelay:
     def _signal_answer(self, row: list[str]) -> dict[str, Any]:
         chance = self._random
         symbol, depth, volatility, toxic = row[0], float(row[2]), float(row[3]), float(row[4])
-        action = "hold" if toxic > 0.7 else chance.choices(["bid", "ask", "hold"], weights=[48, 48, 4])[0]
+        action = "hold" if toxic > 0.7 else chance.choice(["bid", "ask"])
         spread = chance.uniform(20, 40) * (1.5 if volatility > 100 else 1.0)
         factor = chance.uniform(0.7, 1.5) * (0.5 if depth < 0.3 else 1.0)
         if chance.random() < self.faults.rule_breaking:
