@@ -11,6 +11,7 @@ what they have until the new life's first update, whose lower number tells them 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Iterable
 from functools import partial
@@ -101,9 +102,10 @@ class FeedActor:
         self._dialect: MarketDialect = market_dialect(self._venue, streams=account.streams or None)
         try:
             rows = await self._first_instruments()
-            await self._offer(rows)
-            self._start_engine(rows, account)
-            await self._stopped.wait()
+            if not self._stopped.is_set():
+                await self._offer(rows)
+                self._start_engine(rows, account)
+                await self._stopped.wait()
         finally:
             await self._close()
 
@@ -256,18 +258,24 @@ class FeedActor:
         self._flush()
 
     async def _first_instruments(self) -> list[Instrument]:
-        """Ask until there is an answer; a venue that is down at the start is a reason in `status`, not a crash."""
+        """Ask until there is an answer; a venue that is down at the start is a reason in `status`, not a crash.
+
+        Empty when stopped meanwhile.
+        """
         backoff = VenueBackoff(first_s=FIRST_WAIT_S, max_s=MAX_WAIT_S, rng=self._rng)
-        while True:
+        while not self._stopped.is_set():
             self._reason = self._reason or "fetching instruments"
             try:
                 rows = await self._fetch_instruments()
             except (HttpUnanswered, VenueFault) as error:
                 self._reason = f"no instruments: {error}"
                 self._host.log.warning("no instruments yet", venue=self._venue, reason=str(error))
-                await asyncio.sleep(backoff.next_s(at_least_s=min(self._client.closed_for_s, 120.0)))
+                wait_s = backoff.next_s(at_least_s=min(self._client.closed_for_s, 120.0))
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopped.wait(), wait_s)
             else:
                 return rows
+        return []
 
     async def _fetch_instruments(self) -> list[Instrument]:
         """All symbols of the run, not only this shard's: the list that we offer replaces the one before."""
