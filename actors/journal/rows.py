@@ -73,7 +73,46 @@ class RunRow(msgspec.Struct, frozen=True):
     wall_ms: int
 
 
-Row = MetaRow | BlockRow | StateRow | BookingRow | LedgerRow | FillNoRow | RunRow | Fill | PositionAdjust | OrderRow
+class GrantRow(msgspec.Struct, frozen=True):
+    """An envelope was granted, or its price was frozen anew. For audits: nothing is restored from it."""
+
+    venue: str
+    symbol: str
+    holder: str  # empty: nobody's any more
+    term: int
+    grant_no: int
+    long_lots: int
+    short_lots: int
+    price_nusd: int  # of one lot, as the sums against the limits use it from `wall_ms` on
+    wall_ms: int  # risk's clock
+
+
+class HolderRow(msgspec.Struct, frozen=True):
+    """When risk heard from a holder of a symbol's lease, in one term. For audits: nothing is restored from it."""
+
+    venue: str
+    symbol: str
+    holder: str
+    term: int
+    first_ms: int  # risk's clock
+    last_ms: int
+    ended: str  # released | expired | replaced; empty while it renews, and then `last_ms` may be late
+
+
+Row = (
+    MetaRow
+    | BlockRow
+    | StateRow
+    | BookingRow
+    | LedgerRow
+    | FillNoRow
+    | RunRow
+    | GrantRow
+    | HolderRow
+    | Fill
+    | PositionAdjust
+    | OrderRow
+)
 
 
 class Loaded(msgspec.Struct, frozen=True):

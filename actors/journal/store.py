@@ -199,7 +199,7 @@ def _order(row: OrderRow) -> dict[str, Any]:
     return values
 
 
-def _booking(row: rows.BookingRow) -> dict[str, Any]:
+def _priced(row: rows.BookingRow | rows.GrantRow) -> dict[str, Any]:
     values = _fields(row)
     values["price_nusd"] = str(row.price_nusd)
     return values
@@ -209,10 +209,12 @@ _WRITERS: dict[type, tuple[Insert, Any]] = {
     rows.MetaRow: (_upsert(tables.meta), _fields),
     rows.BlockRow: (_once(tables.blocks), _fields),
     rows.StateRow: (insert(tables.states), _fields),
-    rows.BookingRow: (_upsert(tables.bookings), _booking),
+    rows.BookingRow: (_upsert(tables.bookings), _priced),
     rows.LedgerRow: (_upsert(tables.ledgers), _fields),
     rows.FillNoRow: (_upsert(tables.fill_nos), _fields),
     rows.RunRow: (_once(tables.runs), _fields),
+    rows.GrantRow: (insert(tables.grants), _priced),
+    rows.HolderRow: (_upsert(tables.holders), _fields),
     Fill: (_once(tables.fills), _fill),
     PositionAdjust: (_once(tables.adjustments), _adjust),
     OrderRow: (insert(tables.orders), _order),

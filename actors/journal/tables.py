@@ -123,3 +123,30 @@ orders = Table(
     Column("event_ns", BigInteger, nullable=False),
     Index("orders_by_client_id", "venue", "client_id"),
 )
+
+grants = Table(
+    "grants",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("venue", String, nullable=False),
+    Column("symbol", String, nullable=False),
+    Column("holder", String, nullable=False),
+    Column("term", Integer, nullable=False),
+    Column("grant_no", BigInteger, nullable=False),
+    Column("long_lots", BigInteger, nullable=False),
+    Column("short_lots", BigInteger, nullable=False),
+    Column("price_nusd", String, nullable=False),  # may exceed 64 bits
+    Column("wall_ms", BigInteger, nullable=False),
+)
+
+holders = Table(
+    "holders",
+    metadata,
+    Column("venue", String, primary_key=True),
+    Column("symbol", String, primary_key=True),
+    Column("holder", String, primary_key=True),
+    Column("term", Integer, primary_key=True),
+    Column("first_ms", BigInteger, nullable=False),
+    Column("last_ms", BigInteger, nullable=False),
+    Column("ended", String, nullable=False),
+)

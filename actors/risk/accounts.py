@@ -46,8 +46,10 @@ class Accounts:
             desk.asked_again_ns = 0
 
     def on_order_row(self, row: OrderRow, now_ns: int) -> None:
-        self._core.desk(row.venue).take_order_row(row, now_ns)
-        self._core.journal(row)
+        core = self._core
+        core.desk(row.venue).take_order_row(row, now_ns)
+        core.witness.heard(row.venue, row.event_ns, term=core.term, wall_ms=core.event_wall_ms())
+        core.journal(row)
 
     def on_journalled(self, up_to: int) -> None:
         for desk in self._core.desks.values():
@@ -73,6 +75,7 @@ class Accounts:
 
     def _fill(self, seat: Seat, fill: Fill, now_ns: int) -> None:
         core = self._core
+        core.witness.heard(fill.venue, fill.event_ns, term=core.term, wall_ms=core.event_wall_ms())
         key = (fill.venue, fill.symbol, fill.trade_id)
         if fill.trade_id > 0:
             if key in core.trade_keys:

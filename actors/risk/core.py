@@ -11,6 +11,7 @@ from actors.risk.ledger import Ledger, LedgerState
 from actors.risk.markouts import Markouts
 from actors.risk.seats import Desk, Seat
 from actors.risk.states import FLEET, StateBook, venue_scope
+from actors.risk.witness import Witness
 from actors.vocab.config.risk import RiskSettings
 from actors.vocab.control import Instruments
 from actors.vocab.instruments import Instrument
@@ -34,6 +35,9 @@ class RiskCore:
         self.markouts = Markouts()
         self.equity: Equity
         self.wall_ns = 0
+        self.witness = Witness()
+        self._wall_ahead_ns = 0  # wall clock minus monotonic
+        self._now_ns = 0  # of the event at hand
         self.is_open = False  # the term is on disk
         self.seats: dict[tuple[str, str], Seat] = {}
         self.desks: dict[str, Desk] = {}
@@ -171,7 +175,21 @@ class RiskCore:
         )
 
     def wall_ms(self) -> int:
+        """Wall clock at the newest timer."""
         return self.wall_ns // NS_PER_MS
+
+    def set_wall(self, wall_ns: int, now_ns: int) -> None:
+        self.wall_ns = wall_ns
+        self._now_ns = now_ns
+        self._wall_ahead_ns = wall_ns - now_ns
+
+    def begin(self, now_ns: int) -> None:
+        """An event is handled."""
+        self._now_ns = now_ns
+
+    def event_wall_ms(self) -> int:
+        """Wall clock at the event at hand."""
+        return (self._now_ns + self._wall_ahead_ns) // NS_PER_MS
 
     # --- states ----------------------------------------------------------------------------------------------
 

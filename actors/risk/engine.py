@@ -83,7 +83,7 @@ class RiskEngine:
         """Begin the term; call once, before any event."""
         core = self.core
         loaded = core.loaded
-        core.wall_ns = wall_ns
+        core.set_wall(wall_ns, now_ns)
         run = next((run for run in loaded.runs if run.run_id == core.run_id), None)
         capital = core.settings.capital_usd
         if run is not None:
@@ -106,6 +106,7 @@ class RiskEngine:
 
     def handle(self, event: Event, now_ns: int) -> list[Command]:
         """Take one event. `OurFault` when an invariant is broken: the actor must stop, leases then run out."""
+        self.core.begin(now_ns)
         self._handlers[type(event)](event, now_ns)
         return self._flush()
 
@@ -166,11 +167,14 @@ class RiskEngine:
 
     def _on_timer(self, event: Timer, now_ns: int) -> None:
         core = self.core
-        core.wall_ns = event.wall_ns
+        core.set_wall(event.wall_ns, now_ns)
         self.guard.expire_caps(now_ns)
         self.guard.on_timer(now_ns)
         if core.is_open:
             self.leasing.on_timer(now_ns)
+        notes = core.witness.take()
+        if notes:
+            core.journal(*notes)
 
     def _on_journalled(self, event: Journalled, now_ns: int) -> None:
         core = self.core

@@ -102,6 +102,7 @@ def _symbol(core: RiskCore, seat: Seat, parts: PnlParts) -> dict[str, Any]:
         "position_lots": ledger.known_lots,
         "position_usd": ledger.known_lots * lease.marked_nusd / limits.NUSD,
         "average_ticks": ledger.average_ticks,
+        "mid2": ledger.mid2,
         "long_lots": lease.long_lots,
         "short_lots": lease.short_lots,
         "reserved_usd": limits.usd(lease.worst_amount),

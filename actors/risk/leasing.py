@@ -57,6 +57,9 @@ class Leasing:
         lease = seat.lease
         if lease.holder and request.holder != lease.holder:
             self._bury(lease.holder)
+        core.witness.renewed(
+            request.venue, request.symbol, request.holder, term=core.term, wall_ms=core.event_wall_ms()
+        )
         if request.last_fill_no > core.desks[request.venue].applied_no:
             self._holder_is_ahead(seat, request, now_ns)
         seat.peer = peer
@@ -96,11 +99,13 @@ class Leasing:
         seat = self._core.seats.get((release.venue, release.symbol))
         if seat is not None and seat.lease.holder == release.holder:
             seat.waiting = None
+            self._core.witness.ended(release.venue, release.symbol, "released", term=self._core.term)
             self._end(seat)
 
     def expire(self, seat: Seat) -> None:
         """The holder has stopped by its own clock; its size returns when the gateway confirms."""
         self._core.count("leases_expired_count")
+        self._core.witness.ended(*seat.key, "expired", term=self._core.term)
         self._end(seat)
 
     def tighten(self, seat: Seat) -> None:
@@ -128,6 +133,7 @@ class Leasing:
 
     def _send_grant(self, seat: Seat, request_no: int, reason: str) -> None:
         core, lease = self._core, seat.lease
+        core.witness.granted(lease, term=core.term, wall_ms=core.event_wall_ms())
         core.send(
             seat.peer,
             LeaseGrant(
@@ -148,6 +154,7 @@ class Leasing:
     def _end(self, seat: Seat) -> None:
         core = self._core
         core.book.end(seat.lease)
+        core.witness.granted(seat.lease, term=core.term, wall_ms=core.event_wall_ms())
         self._announce_lease(core.desks[seat.lease.venue], seat.lease)
 
     def _bury(self, holder: str) -> None:
