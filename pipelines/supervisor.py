@@ -317,7 +317,9 @@ class Supervisor:
             await asyncio.sleep(max(0.0, interval_s - (time.monotonic() - began_s)))
 
     async def _heartbeat(self) -> None:
-        await self._ask(self._roles("gateway:"), "heartbeat")
+        """Not awaited: a gateway that answers late must not make the next beat late as well."""
+        for role in self._roles("gateway:"):
+            self._fleet.handles[role].heartbeat.remote()
 
     async def _echo(self) -> None:
         """A bare Ray call under the run's own load, to compare our links with."""

@@ -7,6 +7,7 @@ a constructor after a crash and tells nobody, so nobody else could start it agai
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import os
 from collections.abc import Sequence
@@ -37,8 +38,9 @@ class RegistryName(msgspec.Struct, frozen=True):
         return ray.get_actor("registry", namespace=self.namespace)
 
 
-def hosted(kind: type[Any]) -> type[Any]:
-    """Return `kind` with a constructor that also starts `run()` on the actor's loop, in this and every later life."""
+@functools.cache  # one class a kind: Ray pickles and stores each class once, not once an actor
+def hosted(kind: Any) -> Any:
+    """Return the Ray class of `kind`, with a constructor that also starts `run()` on the actor's loop, in this and every later life."""
 
     class Hosted(kind):  # type: ignore[misc]  # the base is chosen at run time
         def __init__(self, role: str, *args: Any, **kwargs: Any) -> None:
@@ -57,7 +59,7 @@ def hosted(kind: type[Any]) -> type[Any]:
 
     Hosted.__name__ = kind.__name__
     Hosted.__qualname__ = kind.__qualname__
-    return Hosted
+    return ray.remote(Hosted)
 
 
 def _end_loudly(task: asyncio.Task[None]) -> None:
@@ -125,7 +127,7 @@ class Fleet:
             options["resources"] = {QUOTE_SLOT if slot else HEAD_SLOT: 1}
         if precious and self._lifetime:
             options["lifetime"] = self._lifetime
-        handle: ActorHandle[Any] = ray.remote(hosted(kind)).options(**options).remote(role, *args, **kwargs)
+        handle: ActorHandle[Any] = hosted(kind).options(**options).remote(role, *args, **kwargs)
         self.handles[role] = handle
         return handle
 
