@@ -54,6 +54,9 @@ class Figures:
         self.samples: list[Sample] = []
         self.restarts: Counter[str] = Counter()
         self._incarnations: dict[str, str] = {}
+        self._cpu_s: dict[str, float] = {}  # role -> CPU seconds of its lives since all quoted
+        self._cpu_seen_s: dict[str, float] = {}  # role -> newest reading of its current life
+        self._counting = False
 
     def take(self, statuses: Mapping[str, Status]) -> None:
         """Newest statuses; a new incarnation counts as a restart."""
@@ -64,8 +67,22 @@ class Figures:
             if incarnation:
                 self._incarnations[role] = incarnation
             self.statuses[role] = status
+            self._take_cpu(role, float(status.get("cpu_s", 0.0)))
         for symbol, row in self.quotes().items():
             self.uptime.add(symbol, int(row["two_sided_ns"]))
+
+    def start_counting(self) -> None:
+        """All symbols quote: shares of time and CPU count from here."""
+        self._counting = True
+        self._cpu_s = {}
+        self.uptime.start()
+
+    def _take_cpu(self, role: str, cpu_s: float) -> None:
+        """A smaller reading than before is a new life, counting from zero."""
+        before_s = self._cpu_seen_s.get(role, cpu_s)
+        self._cpu_seen_s[role] = cpu_s
+        if self._counting:
+            self._cpu_s[role] = self._cpu_s.get(role, 0.0) + (cpu_s - before_s if cpu_s >= before_s else cpu_s)
 
     # --- reading ---------------------------------------------------------------------------------------------
 
@@ -103,12 +120,12 @@ class Figures:
                     merged.merge(encoded.encode() if isinstance(encoded, str) else encoded)
         return merged
 
-    def cpu_by_kind(self) -> dict[str, float]:
-        """Shares of one core, summed over the actors of a kind."""
+    def cpu_by_kind(self, duration_s: float) -> dict[str, float]:
+        """Shares of one core since all symbols quoted, summed over the actors of a kind."""
         shares: dict[str, float] = {}
-        for role, status in self.statuses.items():
+        for role, cpu_s in self._cpu_s.items():
             kind = role.partition(":")[0]
-            shares[kind] = shares.get(kind, 0.0) + float(status.get("cpu_share", 0.0))
+            shares[kind] = shares.get(kind, 0.0) + (cpu_s / duration_s if duration_s else 0.0)
         return {kind: round(share, 4) for kind, share in shares.items()}
 
     # --- showing ---------------------------------------------------------------------------------------------
@@ -236,7 +253,7 @@ class Figures:
             pnl={**pnl, "net": net},
             risk=risk.get("risk", {}),
             latency_us={name: one.summary() for name, one in latency.items()},
-            cpu_share={"total": round(cpu_share, 4), "by_actor_kind": self.cpu_by_kind()},
+            cpu_share={"total": round(cpu_share, 4), "by_actor_kind": self.cpu_by_kind(duration_s)},
             feed=feed_part,
             llm=_llm(self.of("llm:")),
             reconcile=_reconcile([risk, *gateways]),

@@ -249,7 +249,7 @@ class Supervisor:
             screen.reached("quoting", quoting)
             if quoting == wanted:
                 self._startup["all_quoting_s"] = self._since_start()
-                figures.uptime.start()
+                figures.start_counting()
                 self._quoting_since_s = self._now_s()
                 return
             await asyncio.wait({stopped}, timeout=0.25)

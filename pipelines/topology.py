@@ -10,7 +10,7 @@ import asyncio
 import functools
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import msgspec
@@ -38,11 +38,14 @@ class RegistryName(msgspec.Struct, frozen=True):
         return ray.get_actor("registry", namespace=self.namespace)
 
 
-@functools.cache  # one class a kind: Ray pickles and stores each class once, not once an actor
-def hosted(kind: Any) -> Any:
-    """Return the Ray class of `kind`, with a constructor that also starts `run()` on the actor's loop, in this and every later life."""
+@functools.cache
+def hosted(kind: Hashable) -> Any:
+    """Return the Ray class of `kind`, with a constructor that also starts `run()` on the actor's loop, in each life.
 
-    class Hosted(kind):  # type: ignore[misc]  # the base is chosen at run time
+    Cached: Ray pickles and stores each class once, not once an actor.
+    """
+
+    class Hosted(kind):  # type: ignore[misc, valid-type]  # the base is chosen at run time
         def __init__(self, role: str, *args: Any, **kwargs: Any) -> None:
             found = [one.handle() if isinstance(one, RegistryName) else one for one in args]
             super().__init__(role, *found, **kwargs)
@@ -57,8 +60,7 @@ def hosted(kind: Any) -> Any:
         def __repr__(self) -> str:
             return self._role
 
-    Hosted.__name__ = kind.__name__
-    Hosted.__qualname__ = kind.__qualname__
+    Hosted.__name__ = Hosted.__qualname__ = str(getattr(kind, "__name__", kind))
     return ray.remote(Hosted)
 
 
@@ -112,7 +114,7 @@ class Fleet:
         self._lifetime = "detached" if detached else None
 
     def start(
-        self, role: str, kind: type[Any], *args: Any, slot: bool = False, precious: bool = False, **kwargs: Any
+        self, role: str, kind: Any, *args: Any, slot: bool = False, precious: bool = False, **kwargs: Any
     ) -> ActorHandle[Any]:
         """Create the actor `role`. `precious` ones live on the head node and outlive a detached driver."""
         options: dict[str, Any] = {

@@ -88,12 +88,10 @@ class LlmActor:
         if self._engine is None:
             return {"role": self._host.role, "ready": False}
         return {
-            "role": self._host.role,
+            **self._host.vitals(),
             "ready": True,
             "refused": self._refused,
             "latency_us": self._latency.summary(),
-            "cpu_share": self._host.cpu_share(),
-            "pss_mb": self._host.pss_mb(),
             **self._engine.figures(),
         }
 

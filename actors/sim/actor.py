@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import random
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -168,6 +169,7 @@ class SimVenueActor:
             "replay": self._replay.status() if self._replay else None,
             "failure": repr(self._failure) if self._failure else "",
             "cpu_share": self._cpu.read(),
+            "cpu_s": time.process_time(),
             "pss_mb": pss_mb(),
         }
 

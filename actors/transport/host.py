@@ -20,6 +20,7 @@ import contextlib
 import os
 import random
 import sys
+import time
 import traceback
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
@@ -314,6 +315,7 @@ class ActorHost:
             "incarnation": self.incarnation,
             "host": self.host,
             "cpu_share": self.cpu_share(),
+            "cpu_s": time.process_time(),
             "pss_mb": self.pss_mb(),
             "loop_lag_us": self.loop_lag_us().summary(),
             "links": self.links.counters.as_dict() if hasattr(self, "links") else {},
