@@ -11,11 +11,13 @@ from actors.console.report import Sample
 from actors.console.summary import RunFacts, merge_counts
 from actors.console.table import FleetLine, SymbolRow
 from actors.transport.meters import Histogram
+from actors.vocab.config import RiskSettings
 from pipelines.plan import RunPlan
 
 Status = Mapping[str, Any]
 PARTS = ("spread_capture", "inventory", "fees", "funding")
 SATURATED_SHARE = 0.8
+LARGEST_COUNT = 10  # positions that the risk model is told of
 
 
 class Uptime:
@@ -201,6 +203,20 @@ class Figures:
         )
         self.samples.append(one)
         return one
+
+    def risk_question(self, limits: RiskSettings) -> tuple[dict[str, float], float, float]:
+        """What the risk model is asked about: figures of the whole book, our position limit, drawdown in percent."""
+        risk, quotes = self.risk.get("risk", {}), self.quotes()
+        largest = sorted(quotes, key=lambda symbol: -abs(float(quotes[symbol]["position_usd"])))[:LARGEST_COUNT]
+        figures = {
+            "gross_usd": float(risk.get("gross_usd_now", 0.0)),
+            "net_usd": float(self.risk.get("pnl", {}).get("net_usd", 0.0)),
+            "orders_open": float(sum(int(status.get("orders_open_count", 0)) for status in self.of("gateway:"))),
+            "volatility_bps_mean": sum(float(row["volatility_bps"]) for row in quotes.values()) / max(1, len(quotes)),
+            **{f"position_usd.{symbol}": float(quotes[symbol]["position_usd"]) for symbol in largest},
+        }
+        drawdown_pct = 100 * float(risk.get("drawdown_usd", 0.0)) / limits.capital_usd
+        return figures, limits.symbol_usd_max, drawdown_pct
 
     # --- at the end ------------------------------------------------------------------------------------------
 

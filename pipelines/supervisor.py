@@ -27,6 +27,7 @@ from actors.vocab.control import RunDescription
 from actors.vocab.errors import ConfigError
 from pipelines.exits import ExitCode, refuse
 from pipelines.figures import Figures
+from pipelines.metrics import Metrics
 from pipelines.plan import RunPlan, make_runtime_dir
 from pipelines.simulation import start_simulation
 from pipelines.topology import Fleet, RegistryName, describe, ray_pss_mb, start_ray
@@ -136,6 +137,7 @@ class Supervisor:
         self._given_up: dict[str, str] = {}  # role -> why the registry does not let it live again
         self._quoting_since_s: float | None = None  # when all symbols quoted for the first time
         self._cpu_samples: list[float] = []
+        self._metrics = Metrics()
         psutil.cpu_percent()  # the first reading only sets the mark
 
     # --- life ------------------------------------------------------------------------------------------------
@@ -348,8 +350,17 @@ class Supervisor:
             cpu_share = psutil.cpu_percent() / 100
             self._cpu_samples.append(cpu_share)
             elapsed_s = self._now_s() - self._quoting_since_s
-            self._figures.sample(elapsed_s)
-            self._screen.show(self._figures.fleet_line(elapsed_s, cpu_share), self._figures.rows())
+            line, rows = self._figures.fleet_line(elapsed_s, cpu_share), self._figures.rows()
+            self._metrics.show(line, rows, self._figures.sample(elapsed_s))
+            self._screen.show(line, rows)
+            self._ask_for_a_verdict()
+
+    def _ask_for_a_verdict(self) -> None:
+        """Hand the book's newest figures to the model pool, which decides itself when to ask. Never awaited."""
+        member = self._fleet.handles.get("llm:0")
+        if member is not None and self._figures.risk:
+            figures, limit_usd, drawdown_pct = self._figures.risk_question(self._plan.settings.risk)
+            member.ask_risk.remote(figures, limit_usd, drawdown_pct)
 
     async def _ask(
         self, roles: list[str], method: str, *args: Any, timeout_s: float = CALL_TIMEOUT_S
