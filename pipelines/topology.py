@@ -84,6 +84,8 @@ def start_ray(*, address: str | None, namespace: str, cpus: int | None = None) -
     os.environ.setdefault("RAY_worker_niceness", "0")
     # Above it Ray prints a warning about many actors into stdout. Waves keep the real number of starts small.
     os.environ.setdefault("RAY_worker_maximum_startup_concurrency", "128")
+    # Its 30 s are too few on a machine whose cores are busy: seen at a load of 20 on two cores.
+    os.environ.setdefault("RAY_raylet_start_wait_time_s", "180")
     options: dict[str, Any] = {
         "namespace": namespace,
         "log_to_driver": False,
@@ -94,6 +96,7 @@ def start_ray(*, address: str | None, namespace: str, cpus: int | None = None) -
     else:
         # Loopback only, and a fixed small object store: nothing of ours goes through it.
         context = ray.init(
+            "local",  # without it Ray would join any cluster that this machine has started by hand
             num_cpus=cpus or max(2, os.cpu_count() or 2),
             resources={QUOTE_SLOT: LOCAL_SLOTS, HEAD_SLOT: LOCAL_SLOTS},
             include_dashboard=True,
