@@ -1,8 +1,8 @@
 """A whole fleet on a real Ray for tests: the supervisor's own code on a thread, with hands to kill and eyes to see.
 
-    with running_fleet(run_dir, symbols=("BTCUSDT",)) as fleet:
-        fleet.kill9("risk")
-        fleet.until(fleet.all_quoting, timeout_s=20, what="quotes")
+with running_fleet(run_dir, symbols=("BTCUSDT",)) as fleet:
+    fleet.kill9("risk")
+    fleet.until(fleet.all_quoting, timeout_s=20, what="quotes")
 """
 
 from __future__ import annotations
@@ -149,9 +149,7 @@ class RunningFleet:
     def quotes(self) -> dict[str, dict[str, Any]]:
         """symbol -> row of its quote actor, of those that answer."""
         return {
-            symbol: row
-            for role in self.roles("quote:")
-            for symbol, row in self.status(role).get("symbols", {}).items()
+            symbol: row for role in self.roles("quote:") for symbol, row in self.status(role).get("symbols", {}).items()
         }
 
     def all_quoting(self) -> bool:
