@@ -472,10 +472,8 @@ class ActorHost:
         if self.why_not_ready():
             self._running_loop().call_later(READY_LOOK_S, self._guarded, self._report_ready)
             return
-        token = FrameToken(0, self.clock.now_ns(), sender=self.role)
-        self.links.send_token(token)
         if self._steps is not None:
-            self._steps.send(token)
+            self._steps.send(FrameToken(0, self.clock.now_ns(), self.role))
 
     def why_not_ready(self) -> str:
         """Lock-step: why the first step cannot begin yet, as seen from here; "" when it can."""
@@ -484,9 +482,9 @@ class ActorHost:
         if self._steps is None or not self._steps.is_up:
             return f"no link to {VENUE}"
         links_up = self.links.names_up()
-        for source in self.gate.lags:
-            if source != VENUE and not source.startswith("feed:") and source not in links_up:
-                return f"no link to {source}"
+        for peer in self.gate.peers:
+            if peer not in links_up:
+                return f"no link to {peer}"
         for account in self.run.accounts:
             if account.venue not in self._instruments:
                 return f"no instruments of {account.venue}"
@@ -503,9 +501,13 @@ class ActorHost:
             self.gate.token(message)
 
     def _send_token(self, token: FrameToken) -> None:
-        if self._steps is not None and self.role in self._cast.last:
-            self._steps.send(token)
-        self.links.send_token(token)
+        if self.role in self._cast.last:
+            if self._steps is not None:
+                self._steps.send(token)
+        elif self.role in self._cast.feeds:
+            self.links.publish_token(token)
+        else:
+            self.links.send_token(token, "gateway:")
 
     # --- inside ----------------------------------------------------------------------------------------------
 

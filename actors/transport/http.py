@@ -88,7 +88,7 @@ class HttpClient:
             )
         except HttpUnanswered as error:
             if not error.sent:
-                self._gate.requests_count -= 1
+                self._gate.unsent()
                 raise
             raise OurFault(f"{self._gate.role}: request {call_no} got no answer in lock-step: {error}") from error
         await self._gate.answered(call_no)

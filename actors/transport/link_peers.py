@@ -77,13 +77,10 @@ class Server:
         if peer is None:
             self._hub.counters.unroutable += 1
             return False
-        return self._send(peer, message)
-
-    def send_token(self, token: FrameToken) -> None:
-        """To every peer; no-op where callbacks do not come in steps."""
-        if self._gate is not None:
-            for peer in list(self._by_id.values()):
-                self._send(peer, token)
+        sent = self._send(peer, message)
+        if sent and self._gate is not None:
+            self._gate.sent(peer.greeting.name)
+        return sent
 
     @property
     def peers(self) -> list[Greeting]:
@@ -249,12 +246,15 @@ class Client:
         """Queue `message`. False: the link is down or its queue is full; nothing was queued."""
         if not self.is_up or self._dial is None:
             return False
-        return self._write(self._dial, message)
+        sent = self._write(self._dial, message)
+        if sent and self._gate is not None:
+            self._gate.sent(self._name)
+        return sent
 
-    def send_token(self, token: FrameToken) -> None:
-        """As `send`; no-op where callbacks do not come in steps."""
-        if self._gate is not None:
-            self.send(token)
+    def send_token(self, token: FrameToken, kind: str) -> None:
+        """As `send`, uncounted; no-op for other kinds of peers and where callbacks do not come in steps."""
+        if self._gate is not None and self._name.startswith(kind) and self._dial is not None:
+            self._write(self._dial, token)
 
     def close(self) -> None:
         """End without telling anybody."""

@@ -131,14 +131,15 @@ class Links:
 
     # --- lock-step -------------------------------------------------------------------------------------------
 
-    def send_token(self, token: FrameToken) -> None:
-        """Send `token` behind everything that was sent before, on every link whose callbacks come in steps."""
+    def publish_token(self, token: FrameToken) -> None:
+        """Send `token` behind everything that was published before."""
         for publisher in self._publishers:
             publisher.send(STEP_TOPIC, token)
-        for server in self._servers:
-            server.send_token(token)
+
+    def send_token(self, token: FrameToken, kind: str) -> None:
+        """Send `token` behind everything that was sent before to the servers of members whose name begins so."""
         for client in self._clients:
-            client.send_token(token)
+            client.send_token(token, kind)
 
     def names_up(self) -> list[str]:
         """Roles of all peers that are up."""

@@ -1,8 +1,8 @@
 """Lock-step replay, one actor's side: nothing is delivered when it arrives, everything when its step comes.
 
 The gate stands between sockets and shell. Links, websocket sessions and HTTP hand it what arrived; it keeps that per
-source, in order. Step k comes when every source of the plan has sent its token and as many frames and answers have
-come as the venue's token says. Then the clock is set to the recorded time and the shell's callbacks are called:
+source, in order. Step k comes when every source of the plan has sent its token and when as many messages, frames and
+answers have come as these tokens count. Then the clock is set to the recorded time and the callbacks are called:
 
  1. what is not from a peer: changes of connections, frames, instruments, answers, by source
  2. messages of peers, by role, each peer's in the order it sent them
@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from actors.transport.identity import SystemClock
-from actors.transport.step_plan import VENUE, Cast
+from actors.transport.step_plan import ANSWERS, FRAMES, VENUE, Cast
 from actors.vocab.clock import Clock
 from actors.vocab.control import FrameToken
 from actors.vocab.errors import OurFault, check
@@ -78,24 +78,29 @@ class StepGate:
         self.on_end: list[Call] = []  # called once, in the step in which the recording has ended
         self.send_token: Callable[[FrameToken], None] = lambda token: None
         self.requests_count = 0
-        self._lags = dict(cast.sources(role))
-        self._peers = sorted(self._lags)
+        self.peers = cast.peers(role)
+        self._sources = cast.sources(role)
         self._on_fault = on_fault
-        self._seen: dict[str, int] = {}  # source -> newest token's step; 0: it waits for the first step
+        self._seen: dict[str, int] = dict.fromkeys(self._sources, 0)  # source -> newest token's step
         self._blocked_on = ""  # a source that the next step lacks; looked at first
+        # Messages since the start, by role of the peer, FRAMES and ANSWERS: what came, what the tokens count, what
+        # was handed over. came >= counted as soon as a step may begin; a peer's surplus belongs to later steps.
+        self._came: dict[str, int] = {}
+        self._counted: dict[str, int] = {}
+        self._taken: dict[str, int] = {}
+        self._short: dict[str, int] = {}  # those with came < counted, and how much was counted
+        # To whom we sent how many; and what the next token must say of it, and of the counts that it passes on.
+        self._sent: dict[str, int] = {}
+        self._news: dict[tuple[str, str], int] = {}
         # (rank, source) -> what came since the last step, oldest first
         self._notes: dict[tuple[int, str], list[Call]] = {}
-        # role -> calls and, between them, the numbers of its tokens
-        self._inbox: dict[str, deque[Call | int]] = {}
+        self._inbox: dict[str, deque[Call]] = {name: deque() for name in self.peers}
         self._markets: list[Call] = []
         self._soon: list[Call] = []
         self._timers: list[_Timer] = []  # heap
         self._timer_no = 0
-        self._venue: FrameToken | None = None  # its newest token
         self._now_ns = start_ns  # of the step to come
         self._next_phase = ""
-        self._frames_count = 0
-        self._answers_count = 0
         self._busy_count = 0
         self._idle: asyncio.Event = asyncio.Event()
         self._working = False  # a step runs, or its tasks have not settled yet
@@ -111,11 +116,6 @@ class StepGate:
     def stepping(self) -> bool:
         return self.step > 0 and not self.open
 
-    @property
-    def lags(self) -> dict[str, int]:
-        """The sources of this role, as the plan says."""
-        return self._lags
-
     def note(self, source: str, call: Call, *, rank: int = CHANGE) -> None:
         """Something that is no peer's message: deliver it in the next step, before all messages, by (rank, source)."""
         if self.open:
@@ -125,10 +125,8 @@ class StepGate:
 
     def frame(self, source: str, call: Call) -> None:
         """A websocket message of the venue; `source` names the connection."""
-        self._frames_count += 1
         self.note(source, call, rank=QUIET)
-        if not self._working:
-            self._look()
+        self._count(FRAMES)
 
     def peer(self, name: str, message: Message, call: Call) -> None:
         """A message of a peer, or its token."""
@@ -137,18 +135,24 @@ class StepGate:
         elif self.open:
             call()
         else:
-            self._queue(name).append(call)
+            self._inbox[name].append(call)
+            self._count(name)
+
+    def sent(self, name: str) -> None:
+        """A message has left for the peer `name`."""
+        if not self.open:
+            self._sent[name] = self._news[self.role, name] = self._sent.get(name, 0) + 1
 
     def link(self, name: str, up: bool, call: Call) -> None:
         """A link came up or went down. Before the first step an up and a down leave no trace."""
         if self.open:
             call()
         elif up:
-            self._queue(name).append(call)
+            self.note(f"link {name}", call)
         elif self.stepping:
             self._on_fault(OurFault(f"{self.role}: lost {name} in lock-step, step {self.step}"))
         else:
-            self._queue(name).clear()
+            self._notes.pop((CHANGE, f"link {name}"), None)
 
     def market(self, release: Call) -> None:
         """A subscriber: `release` hands over all that it has read, and is called in each step."""
@@ -159,23 +163,15 @@ class StepGate:
         if self.open:
             return
         sender = token.sender
-        if sender not in self._lags:
-            return
-        before = self._seen.get(sender, -1)
-        if token.step != before + 1 and not (before < 0 and token.step in (0, 1)):
-            self._on_fault(OurFault(f"{self.role}: token {token.step} of {sender} after {before}"))
+        if token.step != self._seen.get(sender, -1) + 1:
+            self._on_fault(OurFault(f"{self.role}: token {token.step} of {sender} after {self._seen.get(sender)}"))
             return
         self._seen[sender] = token.step
-        if sender == VENUE:
-            self._venue = token
-        if self._lags[sender] == 0:
-            self._now_ns, self._next_phase = token.now_ns, token.phase
-        self._queue(sender).append(token.step)
+        self._now_ns, self._next_phase = token.now_ns, token.phase
+        if token.counts:
+            self._take_counts(token)
         if not self._working:
             self._look()
-
-    def has_token(self, source: str) -> bool:
-        return source in self._seen
 
     # --- what the shell waits for --------------------------------------------------------------------------------
 
@@ -220,17 +216,22 @@ class StepGate:
     def request(self) -> int:
         """A request to the venue is about to be written; return its number."""
         self.requests_count += 1
+        self._news[self.role, VENUE] = self.requests_count
         return self.requests_count
+
+    def unsent(self) -> None:
+        """The last request could not be written after all."""
+        self.requests_count -= 1
+        self._news[self.role, VENUE] = self.requests_count
 
     async def answered(self, request_no: int) -> None:
         """The answer to an HTTP request has come: wait for the step that may know it."""
-        self._answers_count += 1
         if not self.stepping:
+            self._count(ANSWERS)
             return
         parked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.note(f"{request_no:012d}", lambda: self._wake(parked, None), rank=ANSWER)
-        if not self._working:
-            self._look()
+        self._count(ANSWERS)
         await parked
 
     @contextmanager
@@ -268,43 +269,29 @@ class StepGate:
     def missing(self) -> str:
         """What the next step waits for, for people; "" for nothing."""
         step = self.step + 1
-        for source, lag in self._lags.items():
-            if self._seen.get(source, -1) < step - lag:
-                return f"token {step - lag} of {source}"
-        venue = self._venue
-        if venue is not None and self._frames_count < venue.frames_count:
-            return f"{venue.frames_count - self._frames_count} frames of the venue"
-        if venue is not None and self._answers_count < venue.answers_count:
-            return f"{venue.answers_count - self._answers_count} answers of the venue"
-        return ""
+        for source, seen in self._seen.items():
+            if seen < step:
+                return f"token {step} of {source}"
+        return ", ".join(f"{count - self._came.get(what, 0)} of {what}" for what, count in self._short.items())
 
     def _look(self) -> None:
         """Begin the next step if nothing is missing."""
         step, seen = self.step + 1, self._seen
-        blocked_on = self._blocked_on
-        if blocked_on and seen.get(blocked_on, -1) < step - self._lags[blocked_on]:
+        if self._short or (self._blocked_on and seen[self._blocked_on] < step):
             return
-        for source, lag in self._lags.items():
-            if seen.get(source, -1) < step - lag:
+        for source in self._sources:
+            if seen[source] < step:
                 self._blocked_on = source
                 return
-        venue = self._venue
-        if venue is not None and (self._frames_count < venue.frames_count or self._answers_count < venue.answers_count):
-            return
         try:
             self._take_step(step)
         except Exception as error:
             self._on_fault(error)
 
     def _take_step(self, step: int) -> None:
-        venue = self._venue
-        if venue is not None:
-            came = self._frames_count, self._answers_count
-            check(
-                came == (venue.frames_count, venue.answers_count),
-                f"step {step}: {came} frames and answers came, the venue counts "
-                f"{venue.frames_count, venue.answers_count}",
-            )
+        for what in (FRAMES, ANSWERS):
+            came, counted = self._came.get(what, 0), self._counted.get(what, 0)
+            check(came == counted, f"{self.role}: step {step}, {came} {what} came, the venue counts {counted}")
         self.step = step
         self._phase = self._next_phase
         self._working = True
@@ -329,17 +316,11 @@ class StepGate:
                     self._woken = True
                 for call in notes[key]:
                     call()
-        for name in self._peers:
-            queue = self._inbox.get(name)
-            if not queue:
-                continue
-            last = step - self._lags[name]
-            while queue:
-                item = queue.popleft()
-                if type(item) is not int:
-                    item()  # type: ignore[operator]  # not a token's number, so a call
-                elif item >= last:
-                    break
+        for name, queue in self._inbox.items():
+            if queue:
+                for _ in range(self._counted.get(name, 0) - self._taken.get(name, 0)):
+                    queue.popleft()()
+                self._taken[name] = self._counted.get(name, 0)
         for release in self._markets:
             release()
 
@@ -383,15 +364,11 @@ class StepGate:
 
     def _finish(self) -> None:
         self._working = False
-        self.send_token(
-            FrameToken(
-                self.step,
-                self.clock.now_ns(),
-                requests_count=self.requests_count,
-                sender=self.role,
-                phase=self._phase,
-            )
-        )
+        counts: tuple[tuple[str, str, int], ...] = ()
+        if self._news:
+            counts = tuple((*key, count) for key, count in self._news.items())
+            self._news.clear()
+        self.send_token(FrameToken(self.step, self.clock.now_ns(), self.role, self._phase, counts))
         if self._phase == FREE:
             self._open()
         else:
@@ -403,15 +380,13 @@ class StepGate:
         """Hand over what waits; from here on nothing waits any more."""
         self.open = True
         self.clock.free()
-        for name in self._peers:
-            queue = self._inbox.pop(name, deque())
-            for item in queue:
-                if type(item) is not int:
-                    item()  # type: ignore[operator]  # not a token's number, so a call
         notes, self._notes = self._notes, {}
         for key in sorted(notes):
             for call in notes[key]:
                 call()
+        for queue in self._inbox.values():
+            while queue:
+                queue.popleft()()
         for release in self._markets:
             release()
         self._end_of_turn()
@@ -429,11 +404,28 @@ class StepGate:
         except Exception as error:
             self._on_fault(error)
 
-    def _queue(self, name: str) -> deque[Call | int]:
-        queue = self._inbox.get(name)
-        if queue is None:
-            queue = self._inbox[name] = deque()
-        return queue
+    def _count(self, what: str) -> None:
+        """One more has come."""
+        came = self._came[what] = self._came.get(what, 0) + 1
+        if self._short and came >= self._short.get(what, came + 1):
+            del self._short[what]
+            if not self._working:
+                self._look()
+
+    def _take_counts(self, token: FrameToken) -> None:
+        """Those for us are to be waited for. Others' go on where only we can tell: the venue's from feeds to everybody,
+        a feed's from risk and a quote actor's from gateways to the venue.
+        """
+        from_feed = token.sender.startswith("feed:")
+        for sender, receiver, count in token.counts:
+            if receiver == self.role:
+                # A quote actor's own token may have come before the feed's, which tells what it said a step ago.
+                if count > self._counted.get(sender, 0):
+                    self._counted[sender] = count
+                    if self._came.get(sender, 0) < count:
+                        self._short[sender] = count
+            elif receiver == VENUE or not from_feed:
+                self._news[sender, receiver] = count
 
     def _wake(self, future: asyncio.Future[None], value: None) -> None:
         if not future.done():

@@ -1,22 +1,23 @@
 """Lock-step replay: who waits for whose token before it takes a step.
 
-    venue ── frames ──> feed ──> quote ──┬──> gateway ── orders ──> venue
-                          └── marks ─────┴──> risk
+    venue ── frames ──> feed ──┬──> quote ──> gateway ── orders ──> venue
+                               └──> risk ────────────────────────────┘
 
-Along the arrows a step's messages are taken in the same step, so an order leaves at the recorded time of the frame
-that caused it. Against them (risk and gateway to quote actors, risk and gateway to each other) they are taken in the
-next one: the circle has to be cut somewhere, and there it costs no market data its freshness.
+Along these arrows tokens go, and a step's messages are taken in the same step, so an order leaves at the recorded time
+of the frame that caused it. All other messages (leases, acks, fills, block requests) are taken in the next step: the
+circle has to be cut somewhere, and there it costs no market data its freshness. For them no token is sent, which would
+double the price of a step: whoever sent one says in its token how many it has sent to whom, the venue hears it at the
+end of the step, and with the next step's tokens everybody learns what to wait for.
 """
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 import msgspec
 
 from actors.vocab.config import FleetSettings
 from actors.vocab.control import RunDescription
 
+FRAMES, ANSWERS = "frames", "answers"  # what the venue sends, as the first word of a count
 # Lock-step only: whose request or connection it is, and the how many-th request, since HTTP connections overtake.
 PEER_HEADER, CALL_HEADER = "X-Manta-Peer", "X-Manta-Call"
 VENUE = "sim:binance"  # the one process that holds all simulated venues of a run, and the steps
@@ -38,7 +39,7 @@ class Cast(msgspec.Struct, frozen=True):
     @property
     def last(self) -> tuple[str, ...]:
         """When these have finished a step, everybody has."""
-        return (*self.feeds, *self.gateways, self.risk)
+        return (*self.gateways, self.risk)
 
     @property
     def everybody(self) -> tuple[str, ...]:
@@ -48,18 +49,27 @@ class Cast(msgspec.Struct, frozen=True):
         venue = gateway.partition(":")[2]
         return tuple(feed for feed in self.feeds if feed.split(":")[1] == venue)
 
-    def sources(self, role: str) -> Mapping[str, int]:
-        """Whose tokens `role` needs before step k: role -> lag, the token of step k less lag."""
+    def sources(self, role: str) -> tuple[str, ...]:
+        """Whose tokens `role` needs before it takes a step."""
         kind = role.partition(":")[0]
         if kind == "feed":
-            return {VENUE: 0}
-        if kind == "quote":
-            return dict.fromkeys(self.feeds, 0) | dict.fromkeys((self.risk, *self.gateways), 1)
-        if kind == "risk":
-            return dict.fromkeys((*self.feeds, *self.quotes), 0) | dict.fromkeys(self.gateways, 1)
+            return (VENUE,)
+        if kind in ("quote", "risk"):
+            return self.feeds
         if kind == "gateway":
-            return dict.fromkeys((VENUE, *self.feeds_of(role), *self.quotes), 0) | {self.risk: 1}
-        return {}
+            return (*self.feeds_of(role), *self.quotes)
+        return ()
+
+    def peers(self, role: str) -> tuple[str, ...]:
+        """Whom `role` has a link with, in the order in which their messages are taken."""
+        kind = role.partition(":")[0]
+        if kind == "quote":
+            return (*self.gateways, self.risk)
+        if kind == "risk":
+            return (*self.gateways, *self.quotes)
+        if kind == "gateway":
+            return (*self.quotes, self.risk)
+        return ()
 
     def subscribers_count(self, feed: str) -> int:
         """How many listen to the tokens that `feed` publishes."""

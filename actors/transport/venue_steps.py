@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from actors.transport.links import Links
-from actors.transport.step_plan import VENUE, Cast
+from actors.transport.step_plan import ANSWERS, FRAMES, VENUE, Cast
 from actors.vocab.control import FrameToken, Greeting
 from actors.vocab.errors import OurFault, check
 from actors.vocab.message import Message
@@ -102,7 +102,11 @@ class VenueSteps:
             "steps", on_message=self._on_message, on_peer=self._on_peer, silence_ms=int(STEP_TIMEOUT_S * 1000)
         )
         self._incarnations: dict[str, str] = {}  # role -> incarnation, of live links
-        self._tokens: dict[str, FrameToken] = {}  # role -> its newest
+        self._steps_of: dict[str, int] = {}  # role -> its newest token's step
+        self._requests: Counter[str] = Counter()  # role -> requests that it has written
+        # (from, to) -> messages so far: what changed since the last tokens left, and what they said
+        self._news: dict[tuple[str, str], int] = {}
+        self._told: dict[tuple[str, str], int] = {}
         self._step = 0
         self._all_done: asyncio.Future[None] | None = None
         self._all_here = asyncio.Event()
@@ -116,7 +120,7 @@ class VenueSteps:
     def missing(self) -> str:
         """Whom the current step (or the first one) waits for, for people."""
         roles = self._cast.everybody if not self._step else self._cast.last
-        late = [role for role in roles if role not in self._tokens or self._tokens[role].step < self._step]
+        late = [role for role in roles if self._steps_of.get(role, -1) < self._step]
         if late:
             return ", ".join(late)
         return "requests" if self._step and not self._is_done() else ""
@@ -128,14 +132,12 @@ class VenueSteps:
         self._all_done = asyncio.get_running_loop().create_future()
         door, server = self._door, self._server
         for role in self._cast.venue_clients:
-            token = FrameToken(
-                self._step,
-                now_ns,
-                frames_count=sum(venue.frames_count(role) for venue in self._venues),
-                answers_count=door.answered[role],
-                sender=VENUE,
-                phase=phase,
-            )
+            self._tell(FRAMES, role, sum(venue.frames_count(role) for venue in self._venues))
+            self._tell(ANSWERS, role, door.answered[role])
+        counts = tuple((*key, count) for key, count in self._news.items())
+        self._news.clear()
+        token = FrameToken(self._step, now_ns, VENUE, phase, counts)
+        for role in self._cast.feeds:
             check(server.send(self._incarnations.get(role, ""), token), f"step {self._step}: {role} is gone")
         self._look()
         try:
@@ -152,6 +154,10 @@ class VenueSteps:
         self._door.let_in()
 
     # --- inside --------------------------------------------------------------------------------------------------
+
+    def _tell(self, sender: str, receiver: str, count: int) -> None:
+        if self._told.get((sender, receiver), 0) != count:
+            self._told[sender, receiver] = self._news[sender, receiver] = count
 
     async def _settle(self) -> None:
         """Let the requests that went in come to where they wait for the exchange, and finished ones write."""
@@ -173,8 +179,13 @@ class VenueSteps:
 
     def _on_message(self, _peer: str, message: Message) -> None:
         if isinstance(message, FrameToken):
-            self._tokens[message.sender] = message
-            if not self._step and all(role in self._tokens for role in self._cast.everybody):
+            self._steps_of[message.sender] = message.step
+            for sender, receiver, count in message.counts:
+                if receiver == VENUE:
+                    self._requests[sender] = count
+                else:
+                    self._news[sender, receiver] = count
+            if not self._step and all(role in self._steps_of for role in self._cast.everybody):
                 self._all_here.set()
             if message.step == self._step:
                 self._look()
@@ -185,11 +196,10 @@ class VenueSteps:
             done.set_result(None)
 
     def _is_done(self) -> bool:
-        tokens, step = self._tokens, self._step
         for role in self._cast.last:
-            if tokens[role].step < step:
+            if self._steps_of[role] < self._step:
                 return False
-        return all(self._door.received[role] >= tokens[role].requests_count for role in self._cast.venue_clients)
+        return all(self._door.received[role] >= count for role, count in self._requests.items())
 
     def _fail(self, text: str) -> None:
         if self._all_done is not None and not self._all_done.done() and self._door.shut:

@@ -49,18 +49,17 @@ class Stop(Message, frozen=True):
 
 
 class FrameToken(Message, frozen=True):
-    """Lock-step replay only: `sender` has finished `step` of recorded time `now_ns`; see `transport/lock_step.py`.
+    """Lock-step replay only: `sender` has finished `step` of recorded time `now_ns`; see `transport/step_plan.py`.
 
-    The counts join sockets of different kinds: whoever receives the token waits until it has received as much.
+    `counts` join sockets of different kinds: (from, to, how many so far). Whoever is named second waits until it has
+    received as many, and takes no more in this step.
     """
 
     step: int  # 0: the sender has started and waits for the first step
     now_ns: int
-    frames_count: int = 0  # venue -> client: websocket messages sent to it so far, over all its connections
-    answers_count: int = 0  # venue -> client: HTTP answers given to it so far
-    requests_count: int = 0  # client -> venue: requests written so far, HTTP and websocket
     sender: str = ""  # role
     phase: str = ""  # "": the recording plays; "end": it has ended, cancel; "free": clocks run by themselves again
+    counts: tuple[tuple[str, str, int], ...] = ()  # those that changed since the step before
 
 
 class VenueAccount(Record, frozen=True):
