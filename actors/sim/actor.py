@@ -24,6 +24,7 @@ from actors.sim.orders_log import order_lines
 from actors.sim.recorded import RecordedExchange
 from actors.sim.recording import RecordingFacts, recorded_instrument
 from actors.sim.relay import SimRelay
+from actors.sim.saved import file_name, save_venue
 from actors.sim.universe import UniverseRow, instruments, prices
 from actors.transport.host import ActorHost
 from actors.transport.identity import SystemClock
@@ -211,6 +212,17 @@ class SimVenueActor:
         text = b"".join(line + b"\n" for line in lines)
         await asyncio.get_running_loop().run_in_executor(None, Path(path).write_bytes, text)
         return len(lines)
+
+    async def save_ledgers(self, folder: str) -> list[str]:
+        """Write each venue's whole ledger into `folder`, for audits after the venue is gone; returns the paths."""
+        paths: list[str] = []
+        loop = asyncio.get_running_loop()
+        for market, server in self._servers.items():
+            data = save_venue(self._exchanges[market], market=market, now_ns=server.desk.clock.now_ns())
+            path = Path(folder) / file_name(server.venue)
+            await loop.run_in_executor(None, path.write_bytes, data)
+            paths.append(str(path))
+        return paths
 
     async def inject(self, fault: str, *, venue: str = "", account: str = "") -> None:
         """Make one fault happen now: disconnect_public, disconnect_private, disconnect_order."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import TypeVar
 
@@ -160,6 +161,9 @@ class Ledger:
         rows = [row for history in pages.amendments.values() for row in history if row.symbol == symbol]
         return sorted(rows, key=lambda row: row.amendment_id)
 
+    def symbols_traded(self, account: str) -> tuple[str, ...]:
+        return tuple(self._read(account).trades)
+
     def transitions(self, account: str, venue_order_id: str) -> list[Transition]:
         """The whole life of one order, in nanoseconds of the venue's clock."""
         return list(self._read(account).transitions.get(int(venue_order_id), []))
@@ -278,6 +282,28 @@ class Ledger:
                     lots=_lots(row.fill.lots, old, new),
                 )
                 trades[at] = msgspec.structs.replace(row, fill=fill)
+
+    def restore(
+        self,
+        account: str,
+        *,
+        orders: Sequence[SimOrder],
+        transitions: Mapping[int, Sequence[Transition]],
+        trades: Mapping[str, Sequence[LedgerTrade]],
+        income: Sequence[LedgerIncome],
+        amendments: Mapping[int, Sequence[LedgerAmendment]],
+        rejections: Sequence[Rejection],
+    ) -> None:
+        """Fill an account that has no rows yet with saved ones, for reading; `orders` by ascending id."""
+        self._pages[account] = _Pages(
+            orders=list(orders),
+            by_client_id={(order.symbol, order.client_id): order for order in orders},
+            transitions={order_id: list(steps) for order_id, steps in transitions.items()},
+            trades={symbol: list(rows) for symbol, rows in trades.items()},
+            income=list(income),
+            amendments={order_id: list(rows) for order_id, rows in amendments.items()},
+            rejections=list(rejections),
+        )
 
     def record_rejection(self, account: str, rejection: Rejection) -> None:
         self._pages[account].rejections.append(rejection)

@@ -80,8 +80,9 @@ class VenueServer:
         market: Market,
         recorded_depth: Callable[[str], bytes | None] | None = None,
         door: StepDoor | None = None,
+        weight_1m_max: int = 0,
     ) -> None:
-        """`door`: where requests wait for their step, in lock-step."""
+        """`door`: where requests wait for their step, in lock-step. `weight_1m_max` 0: the venue's own limit."""
         self.venue = exchange.venue
         self.exchange = exchange
         self.dialect = dialect
@@ -99,6 +100,7 @@ class VenueServer:
         self.counters: Counter[str] = Counter()
         self._clock = clock
         self._market: Market = market
+        self._weight_1m_max = weight_1m_max or WEIGHT_1M_MAX[market]
         self._weights: dict[str, WeightLimiter] = {}  # client address -> its weight
         self._sockets: dict[int, _Socket] = {}  # connection number -> socket, streams and API alike
         self._connection_no = 0
@@ -247,7 +249,7 @@ class VenueServer:
         )
 
     def _limiter(self, address: str) -> WeightLimiter:
-        return self._weights.setdefault(address, WeightLimiter(weight_1m_max=WEIGHT_1M_MAX[self._market]))
+        return self._weights.setdefault(address, WeightLimiter(weight_1m_max=self._weight_1m_max))
 
     # --- streams -------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ prices and sizes integer ticks and lots, times the venue's unix milliseconds.
 
 from __future__ import annotations
 
+from actors.vocab.instruments import Instrument
 from actors.vocab.market import Side
 from actors.vocab.message import Record
 from actors.vocab.orders import OrderState
@@ -98,3 +99,20 @@ class LedgerAccount(Record, frozen=True):
 
 
 LedgerRow = LedgerOrder | LedgerTrade | LedgerIncome | LedgerAmendment
+
+
+class LedgerBook(Record, frozen=True):
+    """Everything that an audit has read of one account, from `since_ms` on; rows oldest first."""
+
+    venue: str
+    since_ms: int
+    read_ms: int  # the venue's clock when the reading began
+    instruments: tuple[Instrument, ...]
+    orders: tuple[LedgerOrder, ...]
+    open_orders: tuple[LedgerOrder, ...]
+    amendments: tuple[LedgerAmendment, ...]
+    trades: tuple[LedgerTrade, ...]
+    income: tuple[LedgerIncome, ...]  # perpetuals only
+    account: LedgerAccount
+    positions: tuple[LedgerPosition, ...]  # perpetuals only
+    is_whole: bool = False  # the account had no life before `since_ms`
