@@ -45,7 +45,8 @@ def read_history(path: Path) -> History:
 def _read(connection: Connection) -> History:
     def every(table: Table, *order: str) -> list[dict[str, object]]:
         statement = select(table).order_by(*(table.c[name] for name in order))
-        return [dict(row) for row in connection.execute(statement).mappings()]
+        # Column names are a kind of string of SQLAlchemy's own, which msgspec refuses as keys.
+        return [{str(name): value for name, value in row.items()} for row in connection.execute(statement).mappings()]
 
     return History(
         runs=tuple(msgspec.convert(row, rows.RunRow) for row in every(tables.runs, "term")),
