@@ -1,0 +1,66 @@
+"""In-process replay: frames/s and decisions/s of the whole chain of brains on a recording, one core. Prints JSON.
+
+python benchmarks/chain_replay.py [RECORDING]
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import time
+from pathlib import Path
+
+from actors.sim.recording import SNAPSHOT, recorded_instrument
+from actors.transport.venue_recording import read_frames, survey_file
+from pipelines.chain import ACCOUNT, Chain
+from pipelines.settings import load_settings
+
+DEFAULT = Path(__file__).parent.parent.parent / "shared/data/hftbacktest/binance_usdm/btcusdt_20240808.gz"
+RUNS = 3
+
+
+def main() -> None:
+    path = Path(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT
+    facts = survey_file(path)
+    frames = list(read_frames(path))
+    settings = load_settings()
+    venue = f"binance_{facts.market}"
+    instruments = [
+        recorded_instrument(one, venue=venue, market=facts.market, maker_fee_bps=2.0, taker_fee_bps=5.0, known={})
+        for one in facts.symbols
+    ]
+    rates, ledgers = [], []
+    for _ in range(RUNS):
+        chain = Chain(
+            venue=venue,
+            instruments=instruments,
+            settings=settings,
+            seed=1,
+            start_ns=frames[0].recv_ns,
+            has_snapshot=bool(facts.snapshots) or any(frame.channel == SNAPSHOT for frame in frames),
+        )
+        began_s = time.process_time()
+        chain.run(frames)
+        rates.append((chain.frames_count / (spent := time.process_time() - began_s), chain.decisions_count / spent))
+        ledgers.append([str(row) for row in chain.exchange.ledger.orders(ACCOUNT, instruments[0].symbol)])
+    summary = chain.risk.summary()
+    print(
+        json.dumps(
+            {
+                "recording": path.name,
+                "frames": len(frames),
+                "frames_per_s": round(statistics.median(rate for rate, _ in rates)),
+                "decisions_per_s": round(statistics.median(rate for _, rate in rates)),
+                "decisions": chain.decisions_count,
+                "orders": len(ledgers[-1]),
+                "fills": summary["fills_count"],
+                "net_usd": round(summary["pnl"]["net_usd"], 4),
+                "runs_identical": all(one == ledgers[0] for one in ledgers),
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
