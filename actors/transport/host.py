@@ -68,6 +68,7 @@ REGISTER_ATTEMPTS_MAX = 12  # at the start only, about 15 s; a member that has j
 REGISTER_FIRST_WAIT_S = 0.2
 REGISTER_MAX_WAIT_S = 2.0
 GOODBYE_TIMEOUT_S = 1.0
+PSS_AGE_S = 20.0
 STEPS_CHANNEL = "steps"  # the venue's server of a lock-step replay
 STEPS_SILENCE_MS = 20_000  # nobody is replaced in lock-step: only a death, which breaks the connection, ends the run
 READY_LOOK_S = 0.05
@@ -117,6 +118,8 @@ class ActorHost:
         self._rejoining = False
         self._faulted = False
         self._cpu = CpuShare()
+        self._pss_mb = 0.0
+        self._pss_due_s = 0.0
         self._lag: LoopLag | None = None
         # Lock-step replay only: clock, callbacks and timers follow the recording. Not to be asked why by brains.
         self.gate: StepGate | None = None
@@ -305,8 +308,12 @@ class ActorHost:
         return self._cpu.read()
 
     def pss_mb(self) -> float:
-        """Return proportional memory; reading it takes about a millisecond, so not on a hot path."""
-        return pss_mb()
+        """Return proportional memory, at most `PSS_AGE_S` old: the kernel walks all pages for it, for milliseconds."""
+        now_s = time.monotonic()
+        if now_s >= self._pss_due_s:
+            self._pss_due_s = now_s + PSS_AGE_S
+            self._pss_mb = pss_mb()
+        return self._pss_mb
 
     def vitals(self) -> dict[str, Any]:
         """Return the part of `status` that all actors share, plain JSON types."""
