@@ -97,7 +97,7 @@ def load_venue(data: bytes, where: str) -> SavedVenue:
 
 
 class SavedExchange(Exchange):
-    """Read-only: answers what the ledger knows, refuses every order. Its clock stands where it was saved."""
+    """Read-only: answers what the ledger knows, refuses every order."""
 
     def __init__(self, saved: SavedVenue) -> None:
         self.venue = saved.venue

@@ -20,7 +20,7 @@ from actors.vocab.errors import ConfigError
 from actors.vocab.instruments import Market
 
 _KEY_BYTES = 32
-# A standing clock never opens a new window of weights: one reading may take all it needs.
+# The venue's own limit would make a long reading wait for minutes, and nobody else is served here.
 _WEIGHT_MAX = 1 << 62
 
 
@@ -41,6 +41,7 @@ async def serve_saved(path: Path) -> AsyncIterator[OpenLedger]:
     market: Market = "spot" if saved.market == "spot" else "perp"
     clock = VenueClock(SystemClock())
     clock.hold(saved.saved_ns)
+    clock.free()  # from there on: signed requests must be of now
     server = VenueServer(
         dialect=BinanceServer(
             saved.venue, saved.instruments, [ServerAccount(row.account, credentials) for row in saved.accounts[:1]]
