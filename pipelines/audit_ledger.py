@@ -39,10 +39,10 @@ from pipelines.run_folder import RunFile, read_marks, read_run, read_summary
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
-# A book begins this much before risk began the run. A simulated account has no life before it, so there is no harm in
-# looking far back; a real one has, and nothing of ours is sent before risk has begun.
-MARGIN_MS = {"live": 1_000}
-SIMULATED_MARGIN_MS = 3_600_000
+# A book begins this much before risk began the run. A new account has no life before it, so there is no harm in looking
+# far back; any other may have one, and nothing of this run is sent before risk has begun.
+NEW_MARGIN_MS = 3_600_000
+OLD_MARGIN_MS = 1_000
 USES_SHOWN = 12
 
 
@@ -78,7 +78,7 @@ def _journal_of(run: RunFile, run_dir: Path) -> Path:
 async def _read_book(run: RunFile, run_dir: Path, account: VenueAccount, history: History) -> LedgerBook:
     since_ms = _start_ms(run, account.venue, history)
     async with _reader(run_dir, account) as reader:
-        return await reader.read(run.symbols, since_ms=since_ms, is_whole=run.mode not in MARGIN_MS)
+        return await reader.read(run.symbols, since_ms=since_ms, is_whole=run.accounts_are_new)
 
 
 def _start_ms(run: RunFile, venue: str, history: History) -> int:
@@ -88,7 +88,7 @@ def _start_ms(run: RunFile, venue: str, history: History) -> int:
         raise ConfigError(f"the journal knows no run {run.run_id}; it belongs to another run folder")
     clocks = Clocks(history.facts)
     began_ms = clocks.to_venue(venue, clocks.of_risk(row.term, venue, row.wall_ms))
-    return began_ms - MARGIN_MS.get(run.mode, SIMULATED_MARGIN_MS)
+    return began_ms - (NEW_MARGIN_MS if run.accounts_are_new else OLD_MARGIN_MS)
 
 
 @contextlib.asynccontextmanager

@@ -32,6 +32,7 @@ class RunFile(msgspec.Struct, frozen=True):
     journal_url: str
     settings_json: str
     accounts: tuple[VenueAccount, ...]
+    accounts_are_new: bool  # simulated ones that began with the run; others have a life before it
 
 
 class SymbolMark(msgspec.Struct, frozen=True):
@@ -60,6 +61,8 @@ def write_run(run_dir: Path, run: RunDescription) -> None:
         journal_url=run.journal_url,
         settings_json=run.settings_json,
         accounts=run.accounts,
+        # The run's own venues put their keys where only the run looks.
+        accounts_are_new=all(Path(one.key_file).is_relative_to(run.runtime_dir) for one in run.accounts),
     )
     _write(run_dir / RUN, described)
 
