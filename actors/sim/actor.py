@@ -297,6 +297,7 @@ class SimVenueActor:
             symbols=self._symbols,
             lead_ns=LEAD_NS if self._door is not None else PREROLL_NS,
             length_s=self._length_s,
+            moment_ns=int(self._settings.sim.moment_us * 1_000) if self._door is not None else 0,
         )
         if not self._hold:
             self._replay.release()

@@ -137,9 +137,10 @@ class Replay:
         symbols: Collection[str] = (),
         lead_ns: int = PREROLL_NS,
         length_s: float = 0.0,
+        moment_ns: int = 0,
     ) -> None:
         """`symbols` are those to play; empty: all that were recorded. `lead_ns`: lock-step starts so long before.
-        `length_s`: recorded seconds to play, 0 for all."""
+        `length_s`: recorded seconds to play, 0 for all. `moment_ns`: frames so close to the first leave with it."""
         self._symbols = frozenset(symbols or (symbol.symbol for each in facts for symbol in each.symbols))
         self._paths = paths
         self._facts = facts
@@ -149,6 +150,7 @@ class Replay:
         self._released = asyncio.Event()
         self._start_ns = min(each.first_ns for each in facts) - lead_ns
         self._until_ns = int(min(each.first_ns for each in facts) + length_s * NS_PER_S) if length_s else 0
+        self._moment_ns = moment_ns
         self._cut = False
         self.ended_ns = 0  # lock-step with a fleet: recorded time of the last step
         self.ended = asyncio.Event()
@@ -207,12 +209,12 @@ class Replay:
         }
 
     def _moments(self) -> Iterator[list[tuple[int, RecordedFrame]]]:
-        """All frames of one recorded time, as (index of the file, frame), until the recordings end or are cut."""
+        """All frames of one moment, as (index of the file, frame), until the recordings end or are cut."""
         moment: list[tuple[int, RecordedFrame]] = []
         for item in merge_frames(self._paths):
             if item[1].symbol and item[1].symbol not in self._symbols:
                 continue
-            if moment and item[1].recv_ns != moment[0][1].recv_ns:
+            if moment and item[1].recv_ns > moment[0][1].recv_ns + self._moment_ns:
                 yield moment
                 moment = []
                 if self._cut or 0 < self._until_ns < item[1].recv_ns:
@@ -228,11 +230,11 @@ class Replay:
         self.state = "playing"
         now_ns = self._start_ns
         for moment in self._moments():
-            recorded_ns = moment[0][1].recv_ns
-            now_ns = await self._step_until(recorded_ns, now_ns, steps)
-            now_ns = max(now_ns, recorded_ns)
-            self._begin_moment(now_ns)
+            now_ns = await self._step_until(moment[0][1].recv_ns, now_ns, steps)
+            self._begin_moment(max(now_ns, moment[0][1].recv_ns))
             self._send_moment(moment)
+            now_ns = max(now_ns, moment[-1][1].recv_ns)
+            self._hold(now_ns)
             await steps.take(now_ns)
         self.state = "ending"
         end_ns = now_ns + DRAIN_NS
@@ -287,6 +289,8 @@ class Replay:
 
     def _send_moment(self, moment: Sequence[tuple[int, RecordedFrame]]) -> None:
         for index, frame in moment:
+            if self._lock_step:
+                self._stages[index].clock.hold(frame.recv_ns)  # what it fills is filled at its own time
             symbols = self._facts[index].symbols
             # A snapshot in the file of one symbol need not name it.
             snapshot_of = frame.symbol or (symbols[0].symbol if len(symbols) == 1 else "")

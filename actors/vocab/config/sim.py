@@ -24,3 +24,10 @@ class SimSettings(Settings):
         description="recorded books: share of cancels behind our orders, see `sim/queue_models.py`",
     )
     response_latency_ms: float = Field(1.0, ge=0, description="recorded books: the venue's answer back to us")
+    moment_us: float = Field(
+        0.0,
+        ge=0,
+        le=1_000_000,
+        description="lock-step replay: frames recorded within this time of the first are one step, as one read of a "
+        "socket brings them; 0: a step for each recorded time",
+    )
