@@ -12,24 +12,31 @@ import ctypes
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn
 
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
+PR_SET_CHILD_SUBREAPER = 36
+# A gateway whose driver was killed needs up to ten seconds for its last cancels; then nobody is waited for.
+ORPHANS_S = 12.0
+ORPHANS_POLL_S = 0.1
 
 
 def in_own_session(work: Callable[[], int]) -> int:
     """Run `work` in a child with its own session; return its exit code. Call before any thread has started.
 
-    If this process is killed outright, the child is told by SIGTERM (on Linux) and ends in order.
+    If this process is killed outright, the child is told by SIGTERM (on Linux) and ends in order. If the child is,
+    what it had started becomes ours: it may finish, and what is left after `ORPHANS_S` is ended.
     """
     sys.stdout.flush()
     sys.stderr.flush()
     early: list[int] = []
     for number in FORWARDED:
         signal.signal(number, lambda got, _frame: early.append(got))
+    _prctl(PR_SET_CHILD_SUBREAPER, 1)
     child = os.fork()
     if child == 0:
         _work_and_leave(work, early)
@@ -43,6 +50,8 @@ def in_own_session(work: Callable[[], int]) -> int:
     for got in early:
         forward(got, None)
     _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        _outlive_orphans()
     return os.waitstatus_to_exitcode(status) if not os.WIFSIGNALED(status) else 128 + os.WTERMSIG(status)
 
 
@@ -52,8 +61,7 @@ def _work_and_leave(work: Callable[[], int], early: list[int]) -> NoReturn:
     os.setsid()
     for number in FORWARDED:
         signal.signal(number, signal.default_int_handler)  # until the supervisor installs its own
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    _prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     code = 1
     try:
         code = work()
@@ -67,3 +75,25 @@ def _work_and_leave(work: Callable[[], int], early: list[int]) -> NoReturn:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def _outlive_orphans() -> None:
+    """Wait for the dead child's own processes, which this one has inherited; end those that stay."""
+    deadline_s = time.monotonic() + ORPHANS_S
+    while time.monotonic() < deadline_s:
+        try:
+            pid, _status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return  # nobody is left
+        if not pid:
+            time.sleep(ORPHANS_POLL_S)
+    import psutil
+
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+def _prctl(option: int, value: int) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)

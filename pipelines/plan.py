@@ -43,6 +43,7 @@ class RunPlan:
     address: str | None = None
     detach: bool = False
     use_llm: bool = True
+    venue_endpoints: Path | None = None  # simulated venues that run already; None: the run brings its own
 
     @property
     def namespace(self) -> str:

@@ -9,6 +9,7 @@ import msgspec
 
 from actors.vocab.control import VenueAccount
 from actors.vocab.instruments import Market
+from pipelines.endpoints import account_of, read_endpoints
 from pipelines.plan import RunPlan
 from pipelines.topology import Fleet
 from pipelines.universe import read_universe
@@ -24,9 +25,16 @@ class SimulatedWorld(msgspec.Struct, frozen=True):
 
 
 async def start_simulation(plan: RunPlan, fleet: Fleet, runtime_dir: Path) -> SimulatedWorld:
-    """Start one actor with all simulated venues (or the replay) and the relay; return where they listen."""
+    """Start one actor with all simulated venues (or the replay) and the relay; return where they listen.
+
+    Venues that run already (`venue_endpoints`) are only named: nothing is started.
+    """
     from actors.sim.actor import SimVenueActor, VenueEndpoint
 
+    if plan.venue_endpoints is not None:
+        running = read_endpoints(plan.venue_endpoints, venues=plan.venues, symbols=plan.symbols)
+        relay = (running.relay_url, running.relay_key_file) if plan.use_llm else ("", "")
+        return SimulatedWorld(running.accounts(), *relay)
     markets: tuple[Market, ...] = tuple(dict.fromkeys("spot" if "_spot" in venue else "perp" for venue in plan.venues))
     options: dict[str, Any] = {"key_dir": str(runtime_dir), "seed": plan.seed}
     if plan.replay:
@@ -43,21 +51,7 @@ async def start_simulation(plan: RunPlan, fleet: Fleet, runtime_dir: Path) -> Si
         options |= {"markets": markets, "universe": rows, "quote": universe.quote}
     sim = fleet.start("sim:binance", SimVenueActor, plan.settings.model_dump_json(), **options)
     endpoints: dict[str, VenueEndpoint] = await sim.start.remote()
-    accounts = tuple(
-        VenueAccount(
-            venue=one.venue,
-            dialect=one.dialect,
-            market=one.market,
-            rest_url=one.rest_url,
-            stream_url=one.stream_url,
-            order_url=one.order_url,
-            key_file=one.key_file,
-            key_env="",
-            account_id=one.account_id,
-            streams=one.streams,
-        )
-        for one in endpoints.values()
-    )
+    accounts = tuple(account_of(one) for one in endpoints.values())
     start_ns: int = await sim.start_ns.remote()
     if not plan.use_llm:
         return SimulatedWorld(accounts, start_ns=start_ns)

@@ -200,8 +200,9 @@ class Supervisor:
             start_ns=venues.start_ns,
         )
         await self._start_actors(run)
-        await fleet.handles["sim:binance"].join_run.remote(fleet.handles["registry"])
-        await fleet.handles["sim:binance"].release.remote()
+        for sim in fleet.with_prefix("sim:").values():  # none where the venues run elsewhere
+            await sim.join_run.remote(fleet.handles["registry"])
+            await sim.release.remote()
         self._startup["actors_s"] = self._since_start()
 
     async def _start_actors(self, run: RunDescription) -> None:
@@ -218,7 +219,7 @@ class Supervisor:
         await self._alive("registry")
         fleet.start("risk", RiskActor, registry, precious=True)
         for venue in plan.venues:
-            fleet.start(f"gateway:{venue}", GatewayActor, registry, venue, precious=True)
+            fleet.start(f"gateway:{venue}", GatewayActor, registry, venue, precious=True, supervised=True)
         shards = -(-len(plan.symbols) // plan.settings.feed.symbols_per_shard)
         for venue in plan.venues:
             for shard in range(shards):
@@ -275,7 +276,7 @@ class Supervisor:
         for watcher in watchers:
             watcher.cancel()
         await asyncio.gather(*watchers, return_exceptions=True)
-        last = await self._ask([*self._roles("risk"), *self._roles("sim:"), *self._roles("llm:")], "status")
+        last = await self._ask([role for role in self._fleet.handles if not role.startswith("quote:")], "status")
         self._figures.take(last)
         await self._ask(self._roles("sim:"), "write_orders", str(self._plan.run_dir / "orders.jsonl"))
         code = ExitCode.FAILED if self._given_up else self._stop.exit_code

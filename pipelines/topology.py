@@ -86,6 +86,9 @@ def start_ray(*, address: str | None, namespace: str, cpus: int | None = None) -
     os.environ.setdefault("RAY_worker_maximum_startup_concurrency", "128")
     # Its 30 s are too few on a machine whose cores are busy: seen at a load of 20 on two cores.
     os.environ.setdefault("RAY_raylet_start_wait_time_s", "180")
+    # A local Ray is killed together with its driver, and its workers end as soon as they notice. Gateways notice at
+    # once and cancel, which takes up to ten seconds; risk journals what happens until then.
+    os.environ.setdefault("RAY_raylet_death_check_interval_milliseconds", "15000")
     options: dict[str, Any] = {
         "namespace": namespace,
         "log_to_driver": False,

@@ -378,8 +378,20 @@ class VenueLine:
 class GatewayActor:
     """See the module's docstring. Ray methods: `status`, `orders`, `kill`, `heartbeat`, `stop`."""
 
-    def __init__(self, role: str, registry: Any, venue: str, *, exit_process: Callable[[int], None] = os._exit) -> None:
+    def __init__(
+        self,
+        role: str,
+        registry: Any,
+        venue: str,
+        *,
+        supervised: bool = False,
+        exit_process: Callable[[int], None] = os._exit,
+    ) -> None:
+        """`supervised`: stay closed until the supervisor's first call, so that a life which Ray starts after the
+        supervisor went silent does not trade unwatched."""
         self._host = ActorHost(role=role, registry=registry, exit_process=exit_process)
+        self._supervised = supervised
+        self._parent_pid = os.getppid()  # Ray's process on this node
         self._venue = venue
         self._exit_process = exit_process
         self._engine: GatewayEngine | None = None
@@ -387,6 +399,7 @@ class GatewayActor:
         self._dialects: list[TradingDialect] = []
         self._server: Server | None = None
         self._risk: Client | None = None
+        self._risk_member: Member | None = None
         self._marks: Subscriber | None = None
         # events that came while another one was being handled, oldest first; emptied before the callback returns
         self._events: deque[tuple[Event, int]] = deque()
@@ -395,6 +408,7 @@ class GatewayActor:
         self._wake: Cancellable | None = None
         self._wake_ns = 0
         self._heard_ns = 0  # last call of the supervisor; 0: it has never called
+        self._leaving = ""  # why this process ends by itself
         self._problem = ""
         self._instruments_known = asyncio.Event()
         self._stopped = asyncio.Event()
@@ -484,7 +498,10 @@ class GatewayActor:
 
     async def heartbeat(self) -> None:
         """The supervisor lives. After its first call, five seconds without one end this gateway."""
+        first = not self._heard_ns
         self._heard_ns = self._host.machine_clock.now_ns()
+        if first and self._supervised and not self._leaving:
+            self._dial_risk()
 
     async def kill(self, reason: str = "operator") -> int:
         """Cancel everything now, from the reserve, and stay closed until risk's next term; return how many lived."""
@@ -595,10 +612,11 @@ class GatewayActor:
     def _on_member(self, member: Member, came: bool) -> None:
         kind, _, rest = member.name.partition(":")
         if kind == "risk" and self._risk is not None:
-            if came:
-                self._risk.dial(member, "risk")
-            else:
+            self._risk_member = member if came else None
+            if not came:
                 self._risk.hang_up()
+            elif self._heard_ns or not self._supervised:
+                self._dial_risk()
         elif kind == "feed" and rest.partition(":")[0] == self._venue and self._marks is not None:
             address = self._host.address_of(member, "market")
             if came:
@@ -606,15 +624,29 @@ class GatewayActor:
             else:
                 self._marks.disconnect(address)
 
+    def _dial_risk(self) -> None:
+        """Without risk's word the gate is closed, so a gateway that nobody watches does not ask for it."""
+        if self._risk is not None and self._risk_member is not None:
+            self._risk.dial(self._risk_member, "risk")
+
     def _on_tick(self) -> None:
         self._feed(Tick(), self._host.clock.now_ns())
-        if self._heard_ns and self._host.machine_clock.now_ns() - self._heard_ns > SUPERVISOR_SILENCE_S * NS_PER_S:
-            self._heard_ns = 0
+        if self._leaving:
+            return
+        if os.getppid() != self._parent_pid:
+            # Ray ends its workers soon after its own end: there is no time to wait for missing heartbeats.
+            self._leaving = "Ray has gone"
+        elif self._heard_ns and self._silence_ns() > SUPERVISOR_SILENCE_S * NS_PER_S:
+            self._leaving = "the supervisor is silent"
+        if self._leaving:
             self._host.spawn(self._abandoned(), name="abandoned")
 
+    def _silence_ns(self) -> int:
+        return self._host.machine_clock.now_ns() - self._heard_ns
+
     async def _abandoned(self) -> None:
-        """The supervisor has gone: leave no order behind, let risk journal what happened, end."""
-        self._host.log.error("the supervisor is silent; cancelling everything")
+        """Nobody watches any more: leave no order behind, let risk journal what happened, end."""
+        self._host.log.error(f"{self._leaving}; cancelling everything")
         alive = await self.stop()
         if alive:
             self._host.log.error("orders possibly alive", orders=", ".join(alive))
