@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import tempfile
 import time
@@ -12,17 +11,13 @@ from typing import Literal
 
 from platformdirs import user_state_path
 
-from actors.journal.lock import AccountLock
 from actors.vocab.config import FleetSettings
 from actors.vocab.control import QuoteGroup
 from actors.vocab.errors import ConfigError
+from pipelines.preflight import claim_run_dir
 
 Mode = Literal["sim", "paper", "live"]
 Speed = Literal["1x", "max"]
-
-
-# What a run leaves in its folder; a new run there starts without.
-RUN_FILES = ("journal.sqlite*", "logs/*", "*.json", "*.jsonl", "*.msgpack", "report.html")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +48,7 @@ class RunPlan:
     def journal_path(self) -> Path:
         """Simulated accounts end with their run; real ones outlive it, in the user's state folder."""
         if self.mode == "live":
-            return user_state_path("manta", ensure_exists=True) / f"{self.account}.sqlite"
+            return live_journal_path(self.account)
         return self.run_dir / "journal.sqlite"
 
     def quote_groups(self) -> tuple[QuoteGroup, ...]:
@@ -63,26 +58,24 @@ class RunPlan:
         return tuple(QuoteGroup(f"quote:{'+'.join(group) if size <= 3 else group[0] + '…'}", group) for group in groups)
 
 
+def live_journal_path(account: str) -> Path:
+    """Where a real account's journal is, run after run."""
+    return user_state_path("manta", ensure_exists=True) / f"{account}.sqlite"
+
+
 def new_run_id() -> str:
     return time.strftime("%Y%m%d-%H%M%S", time.gmtime()) + "-" + secrets.token_hex(2)
 
 
 def make_run_dir(path: Path | None, run_id: str) -> Path:
     """Create the run folder, emptied of what an earlier run left; ConfigError when it is in use or not writable."""
-    run_dir = (path or Path("runs") / run_id).absolute()
-    try:
-        (run_dir / "logs").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"--run-dir {run_dir}: cannot be written ({error.strerror}); choose another") from None
-    if not os.access(run_dir, os.W_OK):
-        raise ConfigError(f"--run-dir {run_dir}: not writable; choose another")
-    lock = AccountLock(run_dir / "journal.sqlite.lock", f"of {run_dir}")
-    lock.acquire()  # refuses while another run lives there
-    for name in RUN_FILES:
-        for old in run_dir.glob(name):
-            old.unlink()
-    lock.release()
+    run_dir = run_dir_of(path, run_id)
+    claim_run_dir(run_dir).release()
     return run_dir
+
+
+def run_dir_of(path: Path | None, run_id: str) -> Path:
+    return (path or Path("runs") / run_id).absolute()
 
 
 def make_runtime_dir() -> Path:

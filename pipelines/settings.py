@@ -27,13 +27,36 @@ def load_settings(files: Iterable[Path] = (), overrides: Iterable[str] = ()) -> 
         raise ConfigError(_explain(error)) from None
 
 
+def settings_text(settings: FleetSettings) -> str:
+    """Every key with its value, its meaning and its bounds, as a YAML file that `--conf` takes."""
+    lines: list[str] = []
+    for section in FleetSettings.model_fields:
+        model = getattr(settings, section)
+        lines.append(f"{section}:")
+        for name, field in type(model).model_fields.items():
+            value = yaml.safe_dump(getattr(model, name), default_flow_style=True, width=1000).splitlines()[0]
+            bounds = ", ".join(text for text in map(_bound, field.metadata) if text)
+            said = "; ".join(text for text in (field.description, bounds) if text)
+            lines.append(f"  {name}: {value}".ljust(38) + f"  # {said}" * bool(said))
+    return "\n".join(lines) + "\n"
+
+
+def _bound(limit: Any) -> str:
+    """One of pydantic's bounds as a reader would write it; empty for anything else."""
+    for name, sign in (("gt", ">"), ("ge", ">="), ("lt", "<"), ("le", "<=")):
+        if getattr(limit, name, None) is not None:
+            return f"{sign} {getattr(limit, name):g}"
+    return ""
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text())
     except FileNotFoundError:
         raise ConfigError(f"--conf {path}: no such file") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--conf {path}: cannot be read ({error})") from None
+        why = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise ConfigError(f"--conf {path}: cannot be read ({why}); give a YAML file of settings") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"--conf {path}: not YAML: {' '.join(str(error).split())}") from None
     if content is None:

@@ -6,6 +6,7 @@ Any client of the real venue can be pointed at the printed addresses; the key li
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 import signal
 import sys
@@ -20,7 +21,9 @@ from actors.sim.actor import SimVenueActor, VenueEndpoint
 from actors.sim.universe import UniverseRow
 from actors.vocab.errors import ConfigError
 from actors.vocab.instruments import Market
-from pipelines.exits import ExitCode, refuse
+from pipelines.endpoints import Endpoints, write_endpoints
+from pipelines.exits import ExitCode, run
+from pipelines.preflight import check_settings
 from pipelines.settings import load_settings
 from pipelines.symbols import parse_symbols
 from pipelines.universe import read_universe
@@ -37,26 +40,37 @@ def main(
     port: Annotated[
         int, typer.Option(help="of the first venue, the next one takes the next; 0: any free", min=0, max=65_534)
     ] = 0,
-    seed: Annotated[int | None, typer.Option(help="of prices and flow; printed")] = None,
+    seed: Annotated[int | None, typer.Option(help="of prices and flow; printed", min=0)] = None,
     key_dir: Annotated[Path | None, typer.Option(help="where the key files go; default a private folder")] = None,
+    endpoints_file: Annotated[
+        Path | None, typer.Option(help="write where all listen to this file, for pipelines.mm --venue-endpoints")
+    ] = None,
     conf: Annotated[list[Path] | None, typer.Option(help="a YAML file of settings; may be repeated")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="sim.faults=rough; may be repeated")] = None,
 ) -> None:
     """Serve simulated Binance markets and a simulated relay on 127.0.0.1."""
+    settings = load_settings(conf or [], set_ or [])
+    check_settings(settings, use_llm=False)
+    actor = _actor(
+        symbols=symbols,
+        market=market,
+        replay=replay or [],
+        port=port,
+        seed=seed if seed is not None else secrets.randbits(31),
+        key_dir=_made(key_dir) if key_dir else Path(tempfile.mkdtemp(prefix="manta-sim-")),
+        settings_json=settings.model_dump_json(),
+    )
+    sys.exit(uvloop.run(_serve(actor, endpoints_file)))
+
+
+def _made(key_dir: Path) -> Path:
     try:
-        actor = _actor(
-            symbols=symbols,
-            market=market,
-            replay=replay or [],
-            port=port,
-            seed=seed if seed is not None else secrets.randbits(31),
-            key_dir=key_dir or Path(tempfile.mkdtemp(prefix="manta-sim-")),
-            settings_json=load_settings(conf or [], set_ or []).model_dump_json(),
-        )
-        code = uvloop.run(_serve(actor))
-    except ConfigError as error:
-        refuse(error)
-    sys.exit(code)
+        key_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"--key-dir {key_dir}: cannot be made ({error.strerror}); choose another") from None
+    if not os.access(key_dir, os.W_OK):
+        raise ConfigError(f"--key-dir {key_dir}: not writable; choose another")
+    return key_dir
 
 
 def _actor(
@@ -73,7 +87,7 @@ def _actor(
     universe = read_universe()
     rows: tuple[UniverseRow, ...] = universe.symbols
     if not replay:
-        rows = universe.choose(parse_symbols(symbols), markets[0])
+        rows = universe.choose(parse_symbols(symbols, markets[0]), markets[0])
         print(f"seed {seed}")
     return SimVenueActor(
         "sim:binance",
@@ -98,13 +112,15 @@ def _markets(text: str) -> tuple[Market, ...]:
     return chosen
 
 
-async def _serve(actor: SimVenueActor) -> ExitCode:
+async def _serve(actor: SimVenueActor, endpoints_file: Path | None) -> ExitCode:
     """Print the endpoints, then serve until a signal or a broken venue."""
     endpoints = await actor.start()
     for endpoint in endpoints.values():
         _print_endpoint(endpoint)
     relay_url, relay_key_file = await actor.start_relay()
     print(f"relay\n  models   {relay_url}\n  key file {relay_key_file}")
+    if endpoints_file is not None:
+        write_endpoints(endpoints_file, Endpoints(tuple(endpoints.values()), relay_url, relay_key_file))
     print("Ctrl-C ends it", flush=True)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -149,7 +165,4 @@ async def _report(actor: SimVenueActor) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        app()
-    except KeyboardInterrupt:
-        sys.exit(ExitCode.INTERRUPTED)
+    run(app, "pipelines.sim")

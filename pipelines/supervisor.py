@@ -25,12 +25,13 @@ from actors.console.summary import build_summary, failures
 from actors.transport.meters import Histogram
 from actors.vocab.control import RunDescription
 from actors.vocab.errors import ConfigError
+from pipelines.cards import posted
 from pipelines.exits import ExitCode, refuse
 from pipelines.figures import Figures
 from pipelines.metrics import Metrics
 from pipelines.plan import RunPlan, make_runtime_dir
 from pipelines.simulation import start_simulation
-from pipelines.topology import Fleet, RegistryName, describe, ray_pss_mb, start_ray
+from pipelines.topology import Fleet, RegistryName, describe, ray_card, ray_pss_mb, start_ray
 
 log = logging.getLogger("supervisor")
 
@@ -59,7 +60,8 @@ def supervise(plan: RunPlan, *, as_json: bool) -> int:
             supervisor = Supervisor(
                 plan, screen=screen, stop=stop, runtime_dir=runtime_dir, began_s=began_s, dashboard=dashboard
             )
-            code = asyncio.run(supervisor.run())
+            with posted(ray_card(plan)):
+                code = asyncio.run(supervisor.run())
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     except ConfigError as error:

@@ -12,15 +12,16 @@ from pipelines.universe import read_universe
 
 VENUES = ("binance",)
 MARKETS = ("perp", "spot")
+FORMS = "write top50, BTCUSDT,ETHUSDT, or a file with one symbol a line"
 _SYMBOL = re.compile(r"^[A-Z0-9]{3,30}$")
 
 
-def parse_symbols(text: str) -> tuple[str, ...]:
+def parse_symbols(text: str, market: str = "perp") -> tuple[str, ...]:
     """`top50` (or `top10` …: the first N of it), a comma list, or a file with one symbol a line. Order is kept."""
     top = re.fullmatch(r"top([1-9]\d*)", text.strip())
     if top:
         count = int(top.group(1))
-        known = universe_symbols()
+        known = universe_symbols(market)
         if count > len(known):
             raise ConfigError(
                 f"--symbols {text}: the shipped universe has {len(known)}; write top{len(known)} or a file"
@@ -28,15 +29,23 @@ def parse_symbols(text: str) -> tuple[str, ...]:
         return known[:count]
     path = Path(text)
     if path.is_file():
-        return _checked([line.split("#")[0].strip() for line in path.read_text().splitlines()], where=str(path))
+        return _checked(_lines(path), where=f"--symbols {path}")
     if "/" in text or text.endswith((".txt", ".yaml")):
-        raise ConfigError(f"--symbols {text}: no such file")
+        raise ConfigError(f"--symbols {text}: {'is a folder' if path.is_dir() else 'no such file'}; {FORMS}")
     return _checked(text.split(","), where=f"--symbols {text}")
 
 
-def universe_symbols() -> tuple[str, ...]:
-    """Symbols of the shipped universe, most traded first, by their perpetual's name."""
-    return read_universe().names("perp")
+def universe_symbols(market: str = "perp") -> tuple[str, ...]:
+    """Symbols of the shipped universe as `market` names them, most traded first."""
+    return read_universe().names("spot" if market == "spot" else "perp")
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return [line.split("#")[0].strip() for line in path.read_text().splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        why = (error.strerror or str(error)) if isinstance(error, OSError) else "it is not text"
+        raise ConfigError(f"--symbols {path}: cannot be read ({why}); one symbol a line is expected") from None
 
 
 def refuse_unlisted(symbols: Sequence[str], listed: Sequence[str], *, where: str) -> None:
@@ -65,7 +74,8 @@ def _checked(names: Sequence[str], *, where: str) -> tuple[str, ...]:
     symbols = [name.strip() for name in names if name.strip()]
     for symbol in symbols:
         if not _SYMBOL.match(symbol):
-            raise ConfigError(f"{where}: {symbol!r} is no symbol; write BTCUSDT, upper case, without separators")
+            shown = symbol if len(symbol) <= 40 else symbol[:40] + "…"
+            raise ConfigError(f"{where}: {shown!r} is no symbol; write BTCUSDT, upper case, without separators")
     if not symbols:
-        raise ConfigError(f"{where}: names no symbol")
+        raise ConfigError(f"{where}: names no symbol; {FORMS}")
     return tuple(dict.fromkeys(symbols))

@@ -19,6 +19,8 @@ from ray.actor import ActorHandle
 
 from actors.vocab.codec import encode
 from actors.vocab.control import RunDescription
+from pipelines.cards import FleetCard
+from pipelines.plan import RunPlan
 
 # One custom resource a quote actor holds: zero-CPU actors would never make the autoscaler act.
 QUOTE_SLOT = "quote_slot"
@@ -109,6 +111,12 @@ def start_ray(*, address: str | None, namespace: str, cpus: int | None = None) -
         )
     url = getattr(context, "dashboard_url", "") or ""
     return f"http://{url}" if url else ""
+
+
+def ray_card(plan: RunPlan) -> FleetCard:
+    """How others of this machine reach the Ray that this process is connected to."""
+    address = str(ray.get_runtime_context().gcs_address)
+    return FleetCard(plan.account, address, str(plan.run_dir), os.environ.get("RAY_AUTH_MODE", ""))
 
 
 class Fleet:

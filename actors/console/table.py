@@ -52,17 +52,21 @@ class FleetLine(msgspec.Struct, frozen=True):
     dashboard: str = ""
 
 
-def fleet_text(line: FleetLine) -> Text:
-    """One line that answers: is it quoting, is it safe, does it earn."""
+def fleet_text(line: FleetLine, *, machine: bool = True) -> Text:
+    """One line that answers: is it quoting, is it safe, does it earn; `machine` adds time, frames and CPU."""
     text = Text()
-    text.append(f"{_clock(line.elapsed_s)}  ", style="dim")
+    if machine:
+        text.append(f"{_clock(line.elapsed_s)}  ", style="dim")
     text.append(f"{line.quoting_count}/{line.symbols_count} quoting", style="bold")
     text.append("  ")
     text.append(line.state, style=STATE_STYLES.get(line.state, ""))
     text.append(f"  net {line.net_usd:+.2f} USD", style="green" if line.net_usd >= 0 else "red")
     share = line.gross_usd / line.gross_limit_usd if line.gross_limit_usd else 0.0
     text.append(f"  gross {line.gross_usd:,.0f} of {line.gross_limit_usd:,.0f} ({share:.0%})")
-    text.append(f"  {line.orders_open} open orders  {line.fills_count} fills  {line.frames_per_s:,.0f} frames/s")
+    text.append(f"  {line.orders_open} open orders  {line.fills_count} fills")
+    if not machine:
+        return text
+    text.append(f"  {line.frames_per_s:,.0f} frames/s")
     text.append(f"  CPU {line.cpu_share:.0%}", style="yellow" if line.cpu_share > 0.8 else "")
     if line.dashboard:
         text.append(f"  {line.dashboard}", style="dim")

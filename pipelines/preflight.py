@@ -1,0 +1,106 @@
+"""What can be found wrong before anything starts, beyond the form of the input: names, keys, and who else runs."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from platformdirs import user_state_path
+
+from actors.journal.lock import AccountLock
+from actors.sim.faults import MIXES
+from actors.vocab.config import FleetSettings
+from actors.vocab.errors import ConfigError
+
+_ACCOUNT = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,40}$")
+# What a run leaves in its folder; a new run there starts without.
+RUN_FILES = ("journal.sqlite*", "logs/*", "*.json", "*.jsonl", "*.msgpack", "report.html")
+RUN_LOCK = "run.lock"  # held by the driver; its presence says that the folder is a run's
+
+
+def check_account_name(account: str) -> None:
+    """The name becomes a file's and a Ray namespace's."""
+    if not _ACCOUNT.match(account):
+        raise ConfigError(f"--account {account!r}: letters, digits, dots, dashes and underscores only, at most 41")
+
+
+def check_settings(settings: FleetSettings, *, use_llm: bool) -> None:
+    """Names in the settings that only a room of the fleet can know."""
+    if settings.sim.faults not in MIXES:
+        raise ConfigError(f"sim.faults: no mix named {settings.sim.faults!r}; choose from {', '.join(MIXES)}")
+    if use_llm and (settings.llm.base_url or settings.llm.key_file):
+        # A relay of the operator's own: its key is looked at before the first call. The simulated one brings its own.
+        from actors.llm.actor import read_key
+
+        read_key(key_file=settings.llm.key_file, key_env=settings.llm.key_env)
+
+
+def check_live(venues: Sequence[str], settings: FleetSettings, *, use_llm: bool, environ: Mapping[str, str]) -> None:
+    """Keys of every venue and of the relay are there, and none is a placeholder."""
+    names = dict.fromkeys(
+        f"{venue.split('_')[0].upper()}_{ending}" for venue in venues for ending in ("API_KEY", "SECRET")
+    )
+    missing = [name for name in names if not environ.get(name)]
+    if missing:
+        verb = "is" if len(missing) == 1 else "are"
+        raise ConfigError(f"--mode live: {' and '.join(missing)} {verb} not set; set both in this node's environment")
+    for name in names:
+        if environ[name].upper().startswith("YOUR_"):
+            raise ConfigError(f"--mode live: {name} still holds a placeholder; put your own key there")
+    if use_llm:
+        from actors.llm.actor import read_key
+
+        read_key(key_file=settings.llm.key_file, key_env=settings.llm.key_env)
+
+
+def claim_account(account: str) -> AccountLock:
+    """Hold the account for as long as this process or a fork of it lives; ConfigError when another run has it."""
+    return _hold(user_state_path("manta") / "accounts" / f"{account}.lock", account)
+
+
+def claim_journal(path: Path, account: str) -> None:
+    """ConfigError while a fleet that outlived its driver still writes this journal."""
+    _hold(path.with_name(path.name + ".lock"), account).release()
+
+
+def claim_run_dir(run_dir: Path) -> AccountLock:
+    """Create the folder, hold it, and empty it of what an earlier run left. Nobody else's files are touched."""
+    try:
+        known = (run_dir / RUN_LOCK).exists() or not run_dir.exists()
+        (run_dir / "logs").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"--run-dir {run_dir}: cannot be written ({error.strerror}); choose another") from None
+    if not os.access(run_dir, os.W_OK):
+        raise ConfigError(f"--run-dir {run_dir}: not writable; choose another")
+    left = [file for pattern in RUN_FILES for file in sorted(run_dir.glob(pattern))]
+    if left and not known:
+        raise ConfigError(f"--run-dir {run_dir}: holds {left[0].name}, which no run left there; choose an empty folder")
+    lock = _run_lock(run_dir, RUN_LOCK)
+    _run_lock(run_dir, "journal.sqlite.lock").release()  # a fleet that outlived its driver
+    for file in left:
+        file.unlink()
+    return lock
+
+
+def _run_lock(run_dir: Path, name: str) -> AccountLock:
+    lock = AccountLock(run_dir / name, run_dir.name)
+    try:
+        lock.acquire()
+    except ConfigError:
+        raise ConfigError(f"--run-dir {run_dir}: another run lives there; choose another, or stop that run") from None
+    except OSError as error:
+        raise ConfigError(f"--run-dir {run_dir}: cannot be written ({error.strerror}); choose another") from None
+    return lock
+
+
+def _hold(path: Path, account: str) -> AccountLock:
+    lock = AccountLock(path, account)
+    try:
+        lock.acquire()
+    except OSError as error:
+        raise ConfigError(
+            f"--account {account}: {path} cannot be written ({error.strerror}); set XDG_STATE_HOME to a folder that can"
+        ) from None
+    return lock
