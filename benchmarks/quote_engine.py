@@ -122,9 +122,9 @@ def measure(kind: str, count: int) -> dict[str, float]:
     decisions = commands_count = 0
     gc.collect()
     gc.disable()
-    for seen, (now_ns, event) in enumerate(stream(kind, count + 100, now_ns, seed=7)):
+    for seen, (at_ns, event) in enumerate(stream(kind, count + 100, now_ns, seed=7)):
         began_ns = time.perf_counter_ns()
-        commands = engine.handle(event, now_ns)
+        commands = engine.handle(event, at_ns)
         ended_ns = time.perf_counter_ns()
         if seen >= 100:  # warmed up
             took_ns.append(ended_ns - began_ns)
