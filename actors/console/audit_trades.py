@@ -289,7 +289,11 @@ def _cent_of(asset: str) -> Decimal:
 
 
 def _spell(sums: dict[str, Decimal]) -> str:
-    return ", ".join(f"{amount:.4f} {asset}" for asset, amount in sorted(sums.items())) or "none"
+    return ", ".join(_spell_one(asset, amount) for asset, amount in sorted(sums.items())) or "none"
+
+
+def _spell_one(asset: str, amount: Decimal) -> str:
+    return f"{amount:.4f} {asset}" if asset in USD_LIKE else f"{amount:.8f} {asset}"
 
 
 def _sums(amounts: Iterable[tuple[str, Decimal]]) -> dict[str, Decimal]:

@@ -41,7 +41,7 @@ class Witness:
         if life is None or life.holder != holder:
             if life is not None:
                 self.ended(venue, symbol, "replaced", term=term)
-            life = self._lives[venue, symbol] = _Life(holder, wall_ms, wall_ms, 0)
+            life = self._lives[venue, symbol] = _Life(holder, wall_ms, wall_ms, wall_ms - NOTE_INTERVAL_MS)
         life.last_ms = wall_ms
         if wall_ms - life.noted_ms >= NOTE_INTERVAL_MS:
             life.noted_ms = wall_ms
@@ -51,7 +51,7 @@ class Witness:
         """The holder's lease is over. Should it be heard of again, its row goes on."""
         life = self._lives.get((venue, symbol))
         if life is not None:
-            life.noted_ms = 0
+            life.noted_ms = life.last_ms - NOTE_INTERVAL_MS  # written at once should it go on
             self._note_life(venue, symbol, life, term, why)
 
     def granted(self, lease: SymbolLease, *, term: int, wall_ms: int) -> None:
