@@ -9,13 +9,12 @@ import msgspec
 
 from actors.console.audit_views import Clocks, Ours, Verdict, verdict
 from actors.journal.rows import HolderRow
+from actors.risk.witness import NOTE_INTERVAL_MS
 from actors.venues.ledger import LedgerBook, LedgerOrder
 from actors.vocab.orders import DONE_STATES
 
 # What design allows beyond the lease: the gateway's silence limit and the venue's own latency lie within it.
 GRACE_MS = 1_000
-# Risk writes a holder that renews this often; where risk died with it, its last sign may be this much later.
-NOTE_INTERVAL_MS = 5_000
 # Two stamps of different clocks that mean one moment may lie this far apart.
 CLOCK_SLACK_MS = 100
 
@@ -127,6 +126,7 @@ def _lives(ours: Ours, venue: str, clocks: Clocks) -> dict[str, list[Life]]:
                 holder=holder,
                 first_ms=min(clocks.of_risk(row.term, venue, row.first_ms) for row in rows),
                 last_ms=max(clocks.of_risk(row.term, venue, row.last_ms) for row in rows)
+                # Where risk died with the holder, its last sign may be later than the row by one interval of notes.
                 + (0 if newest.ended else NOTE_INTERVAL_MS),
             )
         )

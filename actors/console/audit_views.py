@@ -9,13 +9,13 @@ from typing import Any
 import msgspec
 
 from actors.journal.history import History
+from actors.risk.witness import AHEAD_KEY
 from actors.venues.ledger import LedgerBook
 from actors.vocab.config.risk import RiskSettings
 from actors.vocab.instruments import Instrument
 
 CENT = Decimal("0.01")
 FINDINGS_MAX = 20  # shown of one check; the count names all
-AHEAD_KEY = "venue_ahead_ms"  # written by risk's witness
 
 Key = tuple[str, str]  # (venue, symbol)
 
