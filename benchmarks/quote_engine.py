@@ -129,10 +129,10 @@ def measure(kind: str, count: int) -> dict[str, float]:
         if seen >= 100:  # warmed up
             took_ns.append(ended_ns - began_ns)
             commands_count += len(commands)
-        answer(engine, commands, now_ns)
-        if now_ns - timer_ns >= 100_000_000:
-            timer_ns = now_ns
-            answer(engine, engine.handle(Timer(), now_ns), now_ns)
+        answer(engine, commands, at_ns)
+        if at_ns - timer_ns >= 100_000_000:
+            timer_ns = at_ns
+            answer(engine, engine.handle(Timer(), at_ns), at_ns)
     gc.enable()
     decisions = engine.counters.decisions
     took_ns.sort()

@@ -882,7 +882,8 @@ def test_signal_inputs_are_sent_twice_per_opinion() -> None:
 
     sent = [command for command in quoter.handle(Timer(), T0 + 200 * MS) if isinstance(command, SignalInputs)]
 
-    assert sent == [SignalInputs(SYMBOL, 60_000.0, 0.5, 0.0, 0.8, 200, "normal")]
+    # 9 lots against 1: four fifths one-sided, on 1 / 0.82 effective trades of the ten that would count half.
+    assert sent == [SignalInputs(SYMBOL, 60_000.0, 0.5, 0.0, pytest.approx(2 / 23), 200, "normal")]
     assert not [c for c in quoter.handle(Timer(), T0 + 300 * MS) if isinstance(c, SignalInputs)]
 
 
