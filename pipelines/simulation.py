@@ -49,7 +49,7 @@ async def start_simulation(plan: RunPlan, fleet: Fleet, runtime_dir: Path) -> Si
         universe = read_universe()
         rows = universe.choose(plan.symbols, markets[0])
         options |= {"markets": markets, "universe": rows, "quote": universe.quote}
-    sim = fleet.start("sim:binance", SimVenueActor, plan.settings.model_dump_json(), **options)
+    sim = fleet.start("sim:binance", SimVenueActor, plan.settings.model_dump_json(), head=True, **options)
     endpoints: dict[str, VenueEndpoint] = await sim.start.remote()
     accounts = tuple(account_of(one) for one in endpoints.values())
     start_ns: int = await sim.start_ns.remote()

@@ -22,14 +22,17 @@ import psutil
 from actors.console.report import render_report
 from actors.console.screen import Screen
 from actors.console.summary import build_summary, failures
+from actors.transport.identity import TCP_AUTO
 from actors.transport.meters import Histogram
 from actors.vocab.control import RunDescription
-from actors.vocab.errors import ConfigError
+from actors.vocab.errors import ConfigError, VenueFault
+from pipelines.audit_ledger import AuditResult, audit_run
 from pipelines.cards import posted
 from pipelines.exits import ExitCode, refuse
 from pipelines.figures import Figures
 from pipelines.metrics import Metrics
 from pipelines.plan import RunPlan, make_runtime_dir
+from pipelines.run_folder import write_risk, write_run
 from pipelines.simulation import start_simulation
 from pipelines.topology import Fleet, RegistryName, describe, ray_card, ray_pss_mb, start_ray
 
@@ -200,7 +203,9 @@ class Supervisor:
             seed=plan.seed,
             lock_step=plan.speed == "max",
             start_ns=venues.start_ns,
+            tcp_host=TCP_AUTO if plan.address else "",  # a cluster that we join may have several nodes
         )
+        write_run(plan.run_dir, run)
         await self._start_actors(run)
         for sim in fleet.with_prefix("sim:").values():  # none where the venues run elsewhere
             await sim.join_run.remote(fleet.handles["registry"])
@@ -225,7 +230,7 @@ class Supervisor:
         shards = -(-len(plan.symbols) // plan.settings.feed.symbols_per_shard)
         for venue in plan.venues:
             for shard in range(shards):
-                fleet.start(f"feed:{venue}:{shard}", FeedActor, registry, venue, shard, shards)
+                fleet.start(f"feed:{venue}:{shard}", FeedActor, registry, venue, shard, shards, head=plan.mode == "sim")
         groups = run.quote_groups
         screen.stage("actors", "starting quote actors", total=len(groups))
         for at in range(0, len(groups), WAVE_SIZE):
@@ -238,7 +243,7 @@ class Supervisor:
             # Last: nobody waits for an opinion.
             count = plan.settings.llm.pool_size
             for index in range(count):
-                fleet.start(f"llm:{index}", LlmActor, registry, index, count)
+                fleet.start(f"llm:{index}", LlmActor, registry, index, count, head=plan.mode == "sim")
 
     async def _alive(self, role: str) -> None:
         """Wait until the actor answers; the slow part is its process."""
@@ -283,14 +288,25 @@ class Supervisor:
         await self._ask(self._roles("sim:"), "write_orders", str(self._plan.run_dir / "orders.jsonl"))
         code = ExitCode.FAILED if self._given_up else self._stop.exit_code
         if not self._stop.again:
-            code = self._write_report(duration_s, orders_alive) or code
+            audit = await self._audit()
+            code = self._write_report(duration_s, orders_alive, audit) or code
         elif orders_alive:
             self._screen.note(f"orders possibly alive: {', '.join(orders_alive)}")
             code = ExitCode.FAILED
         await self._ask(self._roles("risk"), "stop", timeout_s=STOP_TIMEOUT_S)
         return code
 
-    def _write_report(self, duration_s: float, orders_alive: tuple[str, ...]) -> int:
+    async def _audit(self) -> AuditResult | None:
+        """Compare with the venues' own ledgers; None, with the reason shown, when they cannot be read."""
+        await self._ask(self._roles("sim:"), "save_ledgers", str(self._plan.run_dir))
+        write_risk(self._plan.run_dir, self._figures.risk)
+        try:
+            return await audit_run(self._plan.run_dir)
+        except (ConfigError, VenueFault) as error:
+            self._screen.note(f"not audited: {error}")
+            return None
+
+    def _write_report(self, duration_s: float, orders_alive: tuple[str, ...], audit: AuditResult | None) -> int:
         """Write summary and report; return FAILED or FULL_STOP where the run deserves it, else 0."""
         samples = self._cpu_samples or [0.0]
         facts = self._figures.facts(
@@ -299,7 +315,7 @@ class Supervisor:
             ray_call=self._ray_call,
             cpu_share=sum(samples) / len(samples),
             ray_pss_mb=ray_pss_mb(),
-            equity_change_usd=None,
+            audit=audit,
             orders_alive=orders_alive,
         )
         summary = build_summary(facts)
@@ -309,6 +325,9 @@ class Supervisor:
         (self._plan.run_dir / "report.html").write_text(page)
         for line in failed:
             self._screen.note(f"must be zero: {line}")
+        if audit is not None and not audit.is_good:
+            failed.append("the audit finds differences: run python -m pipelines.audit_ledger on the run folder")
+            self._screen.note(failed[-1])
         if failed:
             return ExitCode.FAILED
         return ExitCode.FULL_STOP if summary["risk"].get("state") == "FULL_STOP" else ExitCode.FINE

@@ -80,17 +80,7 @@ def _end_loudly(task: asyncio.Task[None]) -> None:
 
 def start_ray(*, address: str | None, namespace: str, cpus: int | None = None) -> str:
     """Start a local Ray or join `address`; return the dashboard's URL, empty where there is none."""
-    os.environ.setdefault("RAY_DEDUP_LOGS", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    # Ray runs its workers at nice 15 by default: a quote would wait for whatever else the machine does.
-    os.environ.setdefault("RAY_worker_niceness", "0")
-    # Above it Ray prints a warning about many actors into stdout. Waves keep the real number of starts small.
-    os.environ.setdefault("RAY_worker_maximum_startup_concurrency", "128")
-    # Its 30 s are too few on a machine whose cores are busy: seen at a load of 20 on two cores.
-    os.environ.setdefault("RAY_raylet_start_wait_time_s", "180")
-    # A local Ray is killed together with its driver, and its workers end as soon as they notice. Gateways notice at
-    # once and cancel, which takes up to ten seconds; risk journals what happens until then.
-    os.environ.setdefault("RAY_raylet_death_check_interval_milliseconds", "15000")
+    set_ray_environment()
     options: dict[str, Any] = {
         "namespace": namespace,
         "log_to_driver": False,
@@ -119,6 +109,21 @@ def ray_card(plan: RunPlan) -> FleetCard:
     return FleetCard(plan.account, address, str(plan.run_dir), os.environ.get("RAY_AUTH_MODE", ""))
 
 
+def set_ray_environment() -> None:
+    """What Ray's processes read from the environment in which they start; what the operator has set stays."""
+    os.environ.setdefault("RAY_DEDUP_LOGS", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    # Ray runs its workers at nice 15 by default: a quote would wait for whatever else the machine does.
+    os.environ.setdefault("RAY_worker_niceness", "0")
+    # Above it Ray prints a warning about many actors into stdout. Waves keep the real number of starts small.
+    os.environ.setdefault("RAY_worker_maximum_startup_concurrency", "128")
+    # Its 30 s are too few on a machine whose cores are busy: seen at a load of 20 on two cores.
+    os.environ.setdefault("RAY_raylet_start_wait_time_s", "180")
+    # A local Ray is killed together with its driver, and its workers end as soon as they notice. Gateways notice at
+    # once and cancel, which takes up to ten seconds; risk journals what happens until then.
+    os.environ.setdefault("RAY_raylet_death_check_interval_milliseconds", "15000")
+
+
 class Fleet:
     """Handles of everything that runs, by role."""
 
@@ -128,9 +133,17 @@ class Fleet:
         self._lifetime = "detached" if detached else None
 
     def start(
-        self, role: str, kind: Any, *args: Any, slot: bool = False, precious: bool = False, **kwargs: Any
+        self,
+        role: str,
+        kind: Any,
+        *args: Any,
+        slot: bool = False,
+        precious: bool = False,
+        head: bool = False,
+        **kwargs: Any,
     ) -> ActorHandle[Any]:
-        """Create the actor `role`. `precious` ones live on the head node and outlive a detached driver."""
+        """Create the actor `role`. `precious` ones live on the head node and outlive a detached driver; `head` ones
+        only live there, beside the simulated venues that listen on its loopback."""
         options: dict[str, Any] = {
             "name": role,
             "namespace": self.namespace,
@@ -139,7 +152,7 @@ class Fleet:
             "max_task_retries": 0,  # a call may have run although it failed; nothing of ours is blindly repeated
             "max_concurrency": CALLS_AT_ONCE,
         }
-        if slot or precious:
+        if slot or precious or head:
             options["resources"] = {QUOTE_SLOT if slot else HEAD_SLOT: 1}
         if precious and self._lifetime:
             options["lifetime"] = self._lifetime
