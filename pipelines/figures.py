@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
+from actors.console.audit import AuditResult
 from actors.console.report import Sample
 from actors.console.summary import RunFacts, merge_counts
 from actors.console.table import FleetLine, SymbolRow
@@ -228,15 +229,19 @@ class Figures:
         ray_call: Histogram,
         cpu_share: float,
         ray_pss_mb: float,
-        equity_change_usd: Decimal | None,
+        audit: AuditResult | None,
         orders_alive: tuple[str, ...],
     ) -> RunFacts:
-        """Everything `summary.json` needs. `equity_change_usd` is the venue's own word, where it can be asked."""
+        """Everything `summary.json` needs. `audit` is the venue's own word; without it net is what risk says."""
         risk = self.risk
-        pnl = {name: Decimal(str(risk.get("pnl", {}).get(f"{name}_usd", 0))) for name in PARTS}
-        net = equity_change_usd
+        exact = risk.get("pnl_exact", {})
+        pnl = {name: Decimal(exact.get(f"{name}_usd", "0")) for name in PARTS}
+        net = audit.net_usd if audit is not None else None
         if net is None:
-            net = Decimal(str(risk.get("pnl", {}).get("net_usd", 0)))
+            net = Decimal(exact.get("net_usd", "0"))
+        reconcile = _reconcile([risk, *self.of("gateway:")])
+        for name, count in (audit.reconcile() if audit is not None else {}).items():
+            reconcile[name] = max(reconcile.get(name, 0), count)
         gateways, feeds = self.of("gateway:"), self.of("feed:")
         latency = {
             "frame_to_quote": self.histogram("frame_to_quote", ["quote:"]),
@@ -272,7 +277,7 @@ class Figures:
             cpu_share={"total": round(cpu_share, 4), "by_actor_kind": self.cpu_by_kind(duration_s)},
             feed=feed_part,
             llm=_llm(self.of("llm:")),
-            reconcile=_reconcile([risk, *gateways]),
+            reconcile=reconcile,
             markout_bps={key: float(value) for key, value in risk.get("markout_bps", {}).items() if value is not None},
             memory_mb=self._memory(ray_pss_mb),
             restarts=dict(self.restarts),

@@ -19,6 +19,7 @@ from typing import Any
 
 import psutil
 
+from actors.console.audit import AuditResult
 from actors.console.report import render_report
 from actors.console.screen import Screen
 from actors.console.summary import build_summary, failures
@@ -26,7 +27,7 @@ from actors.transport.identity import TCP_AUTO
 from actors.transport.meters import Histogram
 from actors.vocab.control import RunDescription
 from actors.vocab.errors import ConfigError, VenueFault
-from pipelines.audit_ledger import AuditResult, audit_run
+from pipelines.audit_ledger import audit_run
 from pipelines.cards import posted
 from pipelines.exits import ExitCode, refuse
 from pipelines.figures import Figures
@@ -55,6 +56,7 @@ def supervise(plan: RunPlan, *, as_json: bool) -> int:
     stop = StopSignals()
     runtime_dir = make_runtime_dir()
     began_s = time.monotonic()
+    polite = True
     try:
         with screen:
             screen.stage("ray", "starting Ray")
@@ -66,11 +68,14 @@ def supervise(plan: RunPlan, *, as_json: bool) -> int:
             with posted(ray_card(plan)):
                 code = asyncio.run(supervisor.run())
     except KeyboardInterrupt:
-        return ExitCode.INTERRUPTED
+        # While Ray starts, before anything of ours: its own orderly end would take longer than the launcher's.
+        polite = False
+        raise
     except ConfigError as error:
         refuse(error)
     finally:
-        _end_ray()
+        if polite:
+            _end_ray()
         shutil.rmtree(runtime_dir, ignore_errors=True)
     summary = plan.run_dir / "summary.json"
     if as_json and summary.exists():

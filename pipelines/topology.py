@@ -29,6 +29,8 @@ HEAD_SLOT = "head_slot"
 LOCAL_SLOTS = 10_000
 # Ray's async actors run at most this many calls at once; ours are status calls and commands, never market data.
 CALLS_AT_ONCE = 16
+# A detached actor that no supervisor has called for so long leaves for good. Gateways have cancelled long before.
+UNWATCHED_S = 30.0
 
 
 class RegistryName(msgspec.Struct, frozen=True):
