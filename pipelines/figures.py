@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from actors.console.audit import AuditResult
+from actors.console.audit_views import AuditResult
 from actors.console.report import Sample
 from actors.console.summary import RunFacts, merge_counts
 from actors.console.table import FleetLine, SymbolRow

@@ -19,7 +19,7 @@ from typing import Any
 
 import psutil
 
-from actors.console.audit import AuditResult
+from actors.console.audit_views import AuditResult
 from actors.console.report import render_report
 from actors.console.screen import Screen
 from actors.console.summary import build_summary, failures
