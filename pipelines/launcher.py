@@ -50,8 +50,8 @@ def in_own_session(work: Callable[[], int]) -> int:
     for got in early:
         forward(got, None)
     _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        _outlive_orphans()
+    # After an orderly end nothing is left to be finished; Ray leaves helpers behind when its start is interrupted.
+    _outlive_orphans(ORPHANS_S if os.WIFSIGNALED(status) else 0.0)
     return os.waitstatus_to_exitcode(status) if not os.WIFSIGNALED(status) else 128 + os.WTERMSIG(status)
 
 
@@ -59,27 +59,35 @@ def _work_and_leave(work: Callable[[], int], early: list[int]) -> NoReturn:
     """The child's whole life."""
     early.clear()
     os.setsid()
+    caught: list[int] = []
+
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        caught.append(number)
+        raise KeyboardInterrupt
+
     for number in FORWARDED:
-        signal.signal(number, signal.default_int_handler)  # until the supervisor installs its own
+        signal.signal(number, interrupt)  # until the supervisor installs its own
     _prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     code = 1
     try:
         code = work()
     except KeyboardInterrupt:
-        code = 130
+        code = 143 if caught[:1] == [signal.SIGTERM] else 130
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else 1
     except BaseException:
         sys.excepthook(*sys.exc_info())
     finally:
+        for number in FORWARDED:
+            signal.signal(number, signal.SIG_IGN)
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
 
 
-def _outlive_orphans() -> None:
+def _outlive_orphans(wait_s: float) -> None:
     """Wait for the dead child's own processes, which this one has inherited; end those that stay."""
-    deadline_s = time.monotonic() + ORPHANS_S
+    deadline_s = time.monotonic() + wait_s
     while time.monotonic() < deadline_s:
         try:
             pid, _status = os.waitpid(-1, os.WNOHANG)

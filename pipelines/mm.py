@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
+
+if __name__ == "__main__":
+    # Until the launcher takes over nothing runs that would need an end in order: no traceback out of an import.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import typer
 
