@@ -49,3 +49,28 @@ def test_the_driver_is_told_when_its_launcher_is_killed() -> None:
         assert process.stdout.readline() == "ready\n"
         process.kill()
         assert process.stdout.readline() == "daemon lives 1\n"
+
+
+EARLY = """
+import subprocess, sys, time
+from pipelines.launcher import in_own_session
+def work():
+    subprocess.Popen(["setsid", sys.executable, "-c", "import time; time.sleep(30)"])
+    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(30)"])
+    print("ready", flush=True)
+    time.sleep(30)
+    return 0
+sys.exit(in_own_session(work))
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 130)])
+def test_a_signal_before_the_supervisor_listens_leaves_no_process_behind(number: signal.Signals, code: int) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", EARLY], cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        os.killpg(process.pid, number)
+        assert process.stdout.read() == ""  # whoever held the pipe, in whichever session, is gone; and no traceback
+        assert process.wait(timeout=10) == code
