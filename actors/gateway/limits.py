@@ -110,11 +110,12 @@ def cost_of(limits: VenueLimits, request: VenueRequest) -> Costs:
     return limits.costs.get(type(request), ())
 
 
-def countdown_plan(*, symbols_count: int, countdown_ms: int, weight_share: float = 0.4) -> tuple[int, int]:
+def countdown_plan(*, symbols_count: int, countdown_ms: int, weight_share: float = 0.25) -> tuple[int, int]:
     """Return (interval between two re-armings of one symbol, countdown to ask for), both in ms.
 
     The wish is `countdown_ms` re-armed three times in its course. Each re-arming costs weight 10 and is per symbol,
-    so many symbols stretch it: 50 symbols at 40 % of 2 400 a minute are re-armed every 31 s and run 94 s.
+    so many symbols stretch it: 50 symbols at 25 % of 2 400 a minute are re-armed every 50 s and run 150 s. More would
+    starve what shares the address's weight: cancels, replaces, queries, and the feed's snapshots at a start.
     """
     limit, span_ms = PERP.windows[Window.WEIGHT_1M]
     weight = PERP.costs[VenueCountdown][0][1]
