@@ -159,6 +159,6 @@ def test_open_orders_of_all_symbols_cost_more() -> None:
 
 
 def test_countdown_is_stretched_by_its_weight() -> None:
-    """Weight 10 a symbol: 50 symbols at two fifths of 2 400 a minute."""
+    """Weight 10 a symbol: 50 symbols at a quarter of 2 400 a minute."""
     assert countdown_plan(symbols_count=1, countdown_ms=10_000) == (3_333, 10_000)
     assert countdown_plan(symbols_count=50, countdown_ms=10_000) == (50_000, 150_000)
