@@ -20,11 +20,12 @@ from actors.feed.messages import (
     Timer,
 )
 from actors.feed.symbol import CONFIRMATIONS_MIN
+from actors.vocab.config import FeedSettings
 from actors.vocab.market import BookState, Side
 from actors.vocab.venue_io import MarkPrice, StreamNotice
 from tests.feed.kit import CONNECTION, MS, SYMBOL, Desk, delta, instrument, published, snapshot, top, trade
 
-FETCH = FetchSnapshot(SYMBOL, 1000)
+FETCH = FetchSnapshot(SYMBOL, FeedSettings().snapshot_levels)
 
 
 def live(desk: Desk) -> Desk:
