@@ -192,7 +192,7 @@ def _fleet_line(risk: Mapping[str, Any], gateways: Mapping[str, Status], quotes:
         fills_count=int(risk.get("fills_count", 0)),
         cpu_share=0.0,
     )
-    return fleet_text(line, machine=False)
+    return fleet_text(line)
 
 
 def _rows(risk: Mapping[str, Any], quotes: Mapping[str, Status]) -> list[SymbolRow]:

@@ -20,6 +20,9 @@ td, th { padding: .15rem .9rem .15rem 0; border-bottom: 1px solid #e5e8ee } td.n
 .bad { color: #b3261e } .muted { color: #667 }
 """
 LINE = {"width": 1.5}
+# A limit this far above what was used would flatten every curve below it; then it is said, not drawn.
+LIMIT_DRAWN_SHARE = 0.25
+MONEY_CENTS = ("turnover_usd", "position_usd", "markout_5s_bps")  # columns that need no hundredths of a cent
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -75,6 +78,9 @@ def _head(summary: Mapping[str, Any], failed: Sequence[str]) -> str:
     ]
     body = "".join(f"<div class=tile>{html.escape(name)}<b>{html.escape(text)}</b></div>" for name, text in tiles)
     alarm = "".join(f"<p class=bad>must be zero: {html.escape(line)}</p>" for line in failed)
+    restarts = ", ".join(f"{role} {count}×" for role, count in summary["restarts"].items())
+    if restarts:
+        alarm += f"<p class=muted>Restarted on the way: {html.escape(restarts)}</p>"
     note = "<p class=muted>The machine was above 80 % CPU: latencies are not the software's alone.</p>"
     return (
         f"<h1>Run {html.escape(str(summary['run_id']))}</h1>"
@@ -100,10 +106,14 @@ def _exposure(samples: Sequence[Sample], summary: Mapping[str, Any]) -> go.Figur
     figure = go.Figure()
     figure.add_scatter(x=_times(samples), y=[one.gross_usd for one in samples], name="gross, worst case", line=LINE)
     figure.add_scatter(x=_times(samples), y=[one.net_exposure_usd for one in samples], name="net position", line=LINE)
-    limit = summary["risk"].get("gross_limit_usd")
+    title = "Exposure"
+    limit = float(summary["risk"].get("gross_limit_usd") or 0.0)
     if limit:
-        figure.add_hline(y=limit, line_dash="dot", annotation_text="gross limit")
-    return _titled(figure, "Exposure", "USD")
+        most = max((one.gross_usd for one in samples), default=0.0)
+        title += f" (limit {limit:,.0f} USD gross, at most {most / limit:.0%} used)"
+        if most >= LIMIT_DRAWN_SHARE * limit:
+            figure.add_hline(y=limit, line_dash="dot", annotation_text="gross limit")
+    return _titled(figure, title, "USD")
 
 
 def _spread_and_latency(samples: Sequence[Sample]) -> go.Figure:
@@ -112,15 +122,16 @@ def _spread_and_latency(samples: Sequence[Sample]) -> go.Figure:
     figure.add_scatter(x=times, y=[one.spread_bps for one in samples], name="spread", line=LINE, row=1, col=1)
     for name, title in (("frame_to_order_p50_us", "p50"), ("frame_to_order_p99_us", "p99")):
         figure.add_scatter(x=times, y=[getattr(one, name) for one in samples], name=title, line=LINE, row=1, col=2)
-    figure.update_yaxes(type="log", row=1, col=2)
+    ticks = [digit * 10**power for power in range(1, 7) for digit in (1, 2, 5)]
+    figure.update_yaxes(type="log", tickvals=ticks, ticktext=[f"{tick:,}" for tick in ticks], row=1, col=2)
     return _titled(figure, "", "")
 
 
 def _markouts(summary: Mapping[str, Any]) -> go.Figure:
     rows = summary["markout_bps"]
     figure = go.Figure()
-    figure.add_bar(x=list(rows), y=list(rows.values()))
-    return _titled(figure, "Markout after a fill (negative: the market moved against us)", "bps")
+    figure.add_bar(x=list(rows), y=list(rows.values()), width=0.3, texttemplate="%{y:.2f}")
+    return _titled(figure, "Markout after a fill (negative: the market moved against us)", "bps", "after the fill")
 
 
 def _pnl_table(summary: Mapping[str, Any]) -> str:
@@ -143,13 +154,15 @@ def _symbols_table(symbols: Sequence[Mapping[str, Any]]) -> str:
     names = list(symbols[0])
     ordered = sorted(symbols, key=lambda row: -float(row.get("net_usd", 0.0)))
     head = "".join(f"<th>{html.escape(name.replace('_', ' '))}" for name in names)
-    body = "".join("<tr>" + "".join(_cell(row.get(name, "")) for name in names) for row in ordered)
+    body = "".join(
+        "<tr>" + "".join(_cell(row.get(name, ""), 2 if name in MONEY_CENTS else 4) for name in names) for row in ordered
+    )
     return f"<table><tr>{head}{body}</table>"
 
 
-def _cell(value: object) -> str:
+def _cell(value: object, digits: int) -> str:
     if isinstance(value, float):
-        return f"<td class=n>{value:,.4f}"
+        return f"<td class=n>{value:,.{digits}f}"
     if isinstance(value, int):
         return f"<td class=n>{value:,}"
     return f"<td>{html.escape(str(value))}"
@@ -159,14 +172,15 @@ def _times(samples: Sequence[Sample]) -> list[float]:
     return [one.at_s for one in samples]
 
 
-def _titled(figure: go.Figure, title: str, unit: str) -> go.Figure:
+def _titled(figure: go.Figure, title: str, unit: str, below: str = "seconds") -> go.Figure:
     figure.update_layout(
         title=title, yaxis_title=unit, template="plotly_white", height=340, margin={"l": 60, "r": 20, "t": 50, "b": 40}
     )
-    figure.update_xaxes(title="seconds")
+    figure.update_xaxes(title=below)
     return figure
 
 
 def _figure(figure: go.Figure, *, first: bool = False) -> str:
     """A chart as a fragment; the first carries the library, so that the page needs no network."""
-    return str(figure.to_html(full_html=False, include_plotlyjs="inline" if first else False))
+    config = {"displaylogo": False, "displayModeBar": "hover", "responsive": True}
+    return str(figure.to_html(full_html=False, include_plotlyjs="inline" if first else False, config=config))

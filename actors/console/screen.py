@@ -9,7 +9,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from actors.console.table import FleetLine, SymbolRow, fleet_text, plain_line, symbol_table
+from actors.console.table import FleetLine, SymbolRow, fleet_text, machine_text, plain_line, symbol_table
 
 # Every how many updates a plain log line is printed; updates come about once a second.
 PLAIN_EVERY = 5
@@ -97,7 +97,7 @@ class Screen:
 
     def _page(self, line: FleetLine, rows: Sequence[SymbolRow]) -> RenderableType:
         height = max(5, self._console.size.height - 6)
-        return Group(fleet_text(line), "", symbol_table(rows, height=height))
+        return Group(fleet_text(line), machine_text(line), "", symbol_table(rows, height=height))
 
     def _say(self, text: str) -> None:
         if self._live is None:

@@ -17,6 +17,8 @@ STATE_STYLES = {
     "FULL_STOP": "bold white on red",
 }
 
+CPU_BUSY = 0.8  # above it latencies are not the software's alone
+
 
 class SymbolRow(msgspec.Struct, frozen=True):
     """What one line shows; prices as text on the instrument's own grid, money in usd."""
@@ -52,39 +54,43 @@ class FleetLine(msgspec.Struct, frozen=True):
     dashboard: str = ""
 
 
-def fleet_text(line: FleetLine, *, machine: bool = True) -> Text:
-    """One line that answers: is it quoting, is it safe, does it earn; `machine` adds time, frames and CPU."""
+def fleet_text(line: FleetLine) -> Text:
+    """One line that answers: is it quoting, is it safe, does it earn. Fits 80 columns up to millions."""
     text = Text()
-    if machine:
-        text.append(f"{_clock(line.elapsed_s)}  ", style="dim")
     text.append(f"{line.quoting_count}/{line.symbols_count} quoting", style="bold")
     text.append("  ")
     text.append(line.state, style=STATE_STYLES.get(line.state, ""))
-    text.append(f"  net {line.net_usd:+.2f} USD", style="green" if line.net_usd >= 0 else "red")
+    text.append(f"  net {line.net_usd:+,.2f} USD", style="green" if line.net_usd >= 0 else "red")
     share = line.gross_usd / line.gross_limit_usd if line.gross_limit_usd else 0.0
     text.append(f"  gross {line.gross_usd:,.0f} of {line.gross_limit_usd:,.0f} ({share:.0%})")
     text.append(f"  {line.orders_open} open orders  {line.fills_count} fills")
-    if not machine:
-        return text
-    text.append(f"  {line.frames_per_s:,.0f} frames/s")
-    text.append(f"  CPU {line.cpu_share:.0%}", style="yellow" if line.cpu_share > 0.8 else "")
+    return text
+
+
+def machine_text(line: FleetLine) -> Text:
+    """The second line: how long, how fast, how hard the machine works."""
+    text = Text(f"{_clock(line.elapsed_s)}  {line.frames_per_s:,.0f} frames/s", style="dim")
+    text.append(f"  CPU {line.cpu_share:.0%}", style="yellow" if line.cpu_share > CPU_BUSY else "")
     if line.dashboard:
-        text.append(f"  {line.dashboard}", style="dim")
+        text.append(f"  {line.dashboard}")
     return text
 
 
 def symbol_table(rows: Sequence[SymbolRow], *, height: int) -> Table:
-    """As many rows as fit: those not quoting first, then by size of position."""
+    """All rows in their given order where they fit; else as many as do, those not quoting first, then by position."""
     table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
     for name in ("symbol", "bid", "ask", "spread bps", "position USD", "pnl USD", "fills", "us p50", "state", "why"):
         right = name not in ("symbol", "state", "why")
         table.add_column(name, justify="right" if right else "left", no_wrap=True, ratio=3 if name == "why" else None)
-    ordered = sorted(rows, key=lambda row: (row.two_sided, -abs(row.position_usd), row.symbol))
-    for row in ordered[: max(1, height)]:
+    shown = list(rows)
+    if len(rows) > height:
+        # A row that jumps about cannot be read: only what must be left out decides about the order.
+        kept = sorted(rows, key=lambda row: (row.two_sided, -abs(row.position_usd), row.symbol))[: max(1, height - 1)]
+        shown = [row for row in rows if row in kept]
+    for row in shown:
         table.add_row(*_cells(row))
-    left = len(ordered) - height
-    if left > 0:
-        table.add_row(Text(f"… {left} more", style="dim"))
+    if len(shown) < len(rows):
+        table.add_row(Text(f"… {len(rows) - len(shown)} more", style="dim"))
     return table
 
 
@@ -105,9 +111,10 @@ def _cells(row: SymbolRow) -> list[Text | str]:
 
 
 def plain_line(line: FleetLine, worst: Mapping[str, Any] | None = None) -> str:
-    """The same for a log file."""
+    """The same for a log file; the dashboard's address was said at the start."""
     why = "".join(f"; {symbol}: {reason}" for symbol, reason in (worst or {}).items())
-    return fleet_text(line).plain + why
+    machine = f"{line.frames_per_s:,.0f} frames/s  CPU {line.cpu_share:.0%}"
+    return f"{_clock(line.elapsed_s)}  {fleet_text(line).plain}  {machine}{why}"
 
 
 def _clock(seconds: float) -> str:
