@@ -139,7 +139,8 @@ class Supervisor:
         self._stop = stop
         self._runtime_dir = runtime_dir
         self._began_s = began_s
-        self._fleet = Fleet(namespace=plan.namespace, detached=plan.detach)
+        # Ray kills a dead driver's actors at once: on a Ray that outlives us, gateways need longer to cancel.
+        self._fleet = Fleet(namespace=plan.namespace, detached=plan.detach or bool(plan.address))
         self._figures = Figures(plan, dashboard=dashboard)
         self._startup: dict[str, float] = {"ray_ready_s": self._since_start()}
         self._ray_call = Histogram()
@@ -299,6 +300,7 @@ class Supervisor:
             self._screen.note(f"orders possibly alive: {', '.join(orders_alive)}")
             code = ExitCode.FAILED
         await self._ask(self._roles("risk"), "stop", timeout_s=STOP_TIMEOUT_S)
+        self._fleet.kill(self._fleet.watched)  # the others end with us
         return code
 
     async def _audit(self) -> AuditResult | None:
@@ -349,6 +351,8 @@ class Supervisor:
         """Not awaited: a gateway that answers late must not make the next beat late as well."""
         for role in self._roles("gateway:"):
             self._fleet.handles[role].heartbeat.remote()
+        for role in self._fleet.watched:
+            self._fleet.handles[role].watched.remote()
 
     async def _echo(self) -> None:
         """A bare Ray call under the run's own load, to compare our links with."""

@@ -10,6 +10,7 @@ import asyncio
 import functools
 import logging
 import os
+import time
 from collections.abc import Hashable, Sequence
 from typing import Any
 
@@ -50,12 +51,27 @@ def hosted(kind: Hashable) -> Any:
     """
 
     class Hosted(kind):  # type: ignore[misc, valid-type]  # the base is chosen at run time
-        def __init__(self, role: str, *args: Any, **kwargs: Any) -> None:
+        def __init__(self, role: str, *args: Any, unwatched_s: float = 0.0, **kwargs: Any) -> None:
+            """`unwatched_s` above 0: leave for good when nobody has called `watched` for so long."""
             found = [one.handle() if isinstance(one, RegistryName) else one for one in args]
             super().__init__(role, *found, **kwargs)
             self._role = role
             self._running = asyncio.get_running_loop().create_task(self.run(), name=role)
             self._running.add_done_callback(_end_loudly)
+            self._watched_s = time.monotonic()
+            if unwatched_s:
+                self._leave_unwatched(unwatched_s)
+
+        async def watched(self) -> None:
+            """The supervisor lives."""
+            self._watched_s = time.monotonic()
+
+        def _leave_unwatched(self, unwatched_s: float) -> None:
+            left_s = self._watched_s + unwatched_s - time.monotonic()
+            if left_s > 0:
+                asyncio.get_running_loop().call_later(left_s, self._leave_unwatched, unwatched_s)
+            else:  # only a kill keeps Ray from starting another life
+                ray.kill(ray.get_runtime_context().current_actor, no_restart=True)
 
         async def pid(self) -> int:
             """Process id, for tests that kill."""
@@ -132,6 +148,7 @@ class Fleet:
     def __init__(self, *, namespace: str, detached: bool = False) -> None:
         self.namespace = namespace
         self.handles: dict[str, ActorHandle[Any]] = {}
+        self.watched: list[str] = []  # roles that leave when their `watched` is not called
         self._lifetime = "detached" if detached else None
 
     def start(
@@ -144,8 +161,8 @@ class Fleet:
         head: bool = False,
         **kwargs: Any,
     ) -> ActorHandle[Any]:
-        """Create the actor `role`. `precious` ones live on the head node and outlive a detached driver; `head` ones
-        only live there, beside the simulated venues that listen on its loopback."""
+        """Create the actor `role`. `precious` ones live on the head node and, in a detached fleet, outlive the driver
+        for `UNWATCHED_S`; `head` ones only live there, beside the simulated venues that listen on its loopback."""
         options: dict[str, Any] = {
             "name": role,
             "namespace": self.namespace,
@@ -158,6 +175,8 @@ class Fleet:
             options["resources"] = {QUOTE_SLOT if slot else HEAD_SLOT: 1}
         if precious and self._lifetime:
             options["lifetime"] = self._lifetime
+            kwargs["unwatched_s"] = UNWATCHED_S
+            self.watched.append(role)
         handle: ActorHandle[Any] = hosted(kind).options(**options).remote(role, *args, **kwargs)
         self.handles[role] = handle
         return handle

@@ -205,7 +205,7 @@ class World:
 
 
 @asynccontextmanager
-async def world(venue: str) -> AsyncIterator[World]:
+async def world(venue: str, *, supervised: bool = False) -> AsyncIterator[World]:
     with short_dir() as folder:
         settings = FleetSettings.model_validate({"sim": {"taker_rate_per_s": 0.0, "frames_per_s": 50.0}})
         sim, account = await simulated(venue, settings, folder)
@@ -215,7 +215,7 @@ async def world(venue: str) -> AsyncIterator[World]:
         risk, quote = Risk(registry), Quote(registry, venue)
         feed = ActorHost(role=f"feed:{venue}:0", registry=registry, exit_process=_faulted)
         exits: list[int] = []
-        gateway = GatewayActor(f"gateway:{venue}", registry, venue, exit_process=exits.append)
+        gateway = GatewayActor(f"gateway:{venue}", registry, venue, supervised=supervised, exit_process=exits.append)
         await risk.start()
         running = asyncio.create_task(gateway.run())
         await feed.start()
@@ -244,10 +244,13 @@ async def world(venue: str) -> AsyncIterator[World]:
             await registry.close()
 
 
-def script(venue: str, play: Callable[[World], Any]) -> None:
+def script(venue: str, play: Callable[[World], Any], *, supervised: bool = False) -> None:
+    """A supervised gateway is not waited for: it opens when `play` has called it."""
+
     async def main() -> None:
-        async with world(venue) as it:
-            await it.until_open()
+        async with world(venue, supervised=supervised) as it:
+            if not supervised:
+                await it.until_open()
             await play(it)
             assert it.exits in ([], [0]), "the gateway stopped on a fault of its own"
 
@@ -328,6 +331,31 @@ def test_silent_supervisor_ends_the_gateway(monkeypatch: pytest.MonkeyPatch) -> 
         assert OrderState.CANCELLED in it.quote.states(ref)
 
     script("binance_perp", play)
+
+
+def test_a_gateway_whose_ray_has_gone_cancels_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def play(it: World) -> None:
+        ref = it.quote.place(Side.BUY, int(it.mid * 0.97), it.row.lots_for_notional(int(it.mid * 0.97)) * 2)
+        await until(lambda: OrderState.OPEN in it.quote.states(ref))
+        monkeypatch.setattr("actors.gateway.actor.os.getppid", lambda: 1)
+        await until(lambda: it.exits == [0], what="the exit")
+        assert OrderState.CANCELLED in it.quote.states(ref)
+
+    script("binance_perp", play)
+
+
+def test_a_supervised_gateway_is_closed_until_somebody_watches() -> None:
+    async def play(it: World) -> None:
+        await until(lambda: it.gateway._risk_member is not None, what="risk in the directory")
+        engine = it.gateway._engine
+        assert engine is not None
+        assert not it.risk.of(AccountLeaseRequest)
+        assert engine.gate.term == 0
+        await it.gateway.heartbeat()
+        await it.until_open()
+        assert engine.gate.term > 0
+
+    script("binance_perp", play, supervised=True)
 
 
 def test_kill_cancels_and_stays_closed() -> None:

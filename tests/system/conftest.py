@@ -18,3 +18,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(TIMEOUT_S))
             # Ray's own processes, sockets and threads are not ours to tidy.
             item.add_marker(pytest.mark.filterwarnings("ignore"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Said when the interpreter ends, outside any test: Ray does not wait for the processes that it has started.
+    config.addinivalue_line("filterwarnings", r"ignore:subprocess \d+ is still running:ResourceWarning")

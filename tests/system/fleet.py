@@ -35,7 +35,7 @@ SLACK_S = 20.0
 POLL_S = 0.05
 CALL_TIMEOUT_S = 20.0
 # Few frames and many takers: little load, and still a fill now and then.
-CALM = ("sim.frames_per_s=200", "sim.taker_rate_per_s=3", "llm.pool_size=1", "llm.opinion_interval_s=2")
+CALM = ("sim.frames_per_s=200", "sim.taker_rate_per_s=12", "llm.pool_size=1", "llm.opinion_interval_s=2")
 
 
 class HandStop(StopSignals):
