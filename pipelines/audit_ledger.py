@@ -35,6 +35,7 @@ from actors.vocab.config import FleetSettings
 from actors.vocab.control import VenueAccount
 from actors.vocab.errors import ConfigError, VenueFault
 from pipelines.exits import ExitCode, refuse
+from pipelines.exits import run as run_command
 from pipelines.run_folder import RunFile, read_marks, read_run, read_summary
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -206,4 +207,4 @@ def as_dict(result: AuditResult) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    app()
+    run_command(app, "pipelines.audit_ledger")

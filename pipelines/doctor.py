@@ -1,4 +1,7 @@
-"""Is this machine ready? `python -m pipelines.doctor [--mode sim|live]`: each check with its remedy."""
+"""Is this machine ready? `python -m pipelines.doctor [--mode sim|live]`: each check with its remedy.
+
+Exit code: 0 all is well, 1 something is not, 2 wrong usage.
+"""
 
 from __future__ import annotations
 
@@ -8,31 +11,33 @@ import resource
 import shutil
 import socket
 import sys
+import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
+from platformdirs import user_state_path
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from actors.gateway.limits import LIMITS, countdown_plan
+from actors.vocab.config import FleetSettings, LlmSettings
 from actors.vocab.errors import ConfigError
-from pipelines.exits import ExitCode, refuse
+from pipelines.exits import ExitCode, run
 from pipelines.settings import load_settings
+from pipelines.symbols import parse_symbols
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
+PIPED_WIDTH = 160
 OPEN_FILES_MIN = 4096
 SHM_MB_MIN = 200
 DISK_MB_MIN = 1000
 SKEW_MS_MAX = 500
-# Where a venue can cancel for us when we are gone, and how long that takes; from the venues' manuals.
-VENUE_TIMERS = {
-    "binance_perp": "a countdown per symbol: cancels gateway.countdown_ms after we last re-armed it",
-    "binance_spot": "none: nothing cancels spot orders when every process of ours is gone",
-}
 LIVE_ENDPOINTS = {
     "binance_perp": ("https://fapi.binance.com", "/fapi/v1/time"),
     "binance_spot": ("https://api.binance.com", "/api/v3/time"),
@@ -59,8 +64,7 @@ def check_ray() -> Finding:
         import ray
     except ImportError as error:
         return Finding("Ray", False, str(error), "run make setup")
-    mode = os.environ.get("RAY_AUTH_MODE", "unset")
-    return Finding("Ray", True, f"{ray.__version__}, RAY_AUTH_MODE {mode} (cluster files set token)")
+    return Finding("Ray", True, f"{ray.__version__}, RAY_AUTH_MODE {os.environ.get('RAY_AUTH_MODE', 'unset')}")
 
 
 def check_open_files() -> Finding:
@@ -94,14 +98,24 @@ def check_loopback() -> Finding:
     return Finding("loopback ports", True, f"can listen, for example on {port}")
 
 
-def check_relay_key() -> Finding:
+def check_state_folder() -> Finding:
+    """Where the journals of real accounts and the locks of named ones live."""
+    try:
+        path = user_state_path("manta", ensure_exists=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        return Finding("state folder", False, f"{error.strerror}", "set XDG_STATE_HOME to a folder that can be written")
+    return Finding("state folder", True, str(path))
+
+
+def check_relay_key(settings: LlmSettings) -> Finding:
     from actors.llm.actor import read_key
 
-    settings = load_settings().llm
     try:
         read_key(key_file=settings.key_file, key_env=settings.key_env)
     except ConfigError as error:
-        return Finding("relay key", False, "not usable", f"{error}; sim needs none")
+        return Finding("relay key", False, "not usable", f"{error}")
     return Finding("relay key", True, "present")
 
 
@@ -131,8 +145,19 @@ def check_venue_key(venue: str) -> Finding:
     return Finding(f"{venue} key", not missing, text, "set them in this node's environment" if missing else "")
 
 
-def venue_timer(venue: str) -> Finding:
-    return Finding(f"{venue} timer", True, VENUE_TIMERS[venue])
+def venue_timer(venue: str, symbols_count: int, countdown_ms: int) -> Finding:
+    """How long our orders live at most when every process of ours is gone: the venue's own word, not our wish."""
+    name = f"{venue} timer"
+    if not LIMITS[venue].countdown:
+        return Finding(name, True, "the venue has none: with every process of ours gone, orders stay until cancelled")
+    if not countdown_ms:
+        return Finding(name, False, "off", "set gateway.countdown_ms above 0: nothing else cancels when all is gone")
+    interval_ms, armed_ms = countdown_plan(symbols_count=symbols_count, countdown_ms=countdown_ms)
+    text = f"{symbols_count} symbols: each re-armed every {interval_ms / 1000:.0f} s; "
+    text += f"with every process of ours gone the venue cancels after {armed_ms / 1000:.0f} s at most"
+    if armed_ms > countdown_ms:
+        text += f" (one call a symbol: gateway.countdown_ms, {countdown_ms / 1000:.0f} s, is out of reach)"
+    return Finding(name, True, text)
 
 
 LOCAL_CHECKS: tuple[Callable[[], Finding], ...] = (
@@ -142,32 +167,47 @@ LOCAL_CHECKS: tuple[Callable[[], Finding], ...] = (
     check_shared_memory,
     check_disk,
     check_loopback,
+    check_state_folder,
 )
 
 
-async def examine(mode: str) -> list[Finding]:
+async def examine(mode: str, settings: FleetSettings, symbols_count: int) -> list[Finding]:
     """All checks that concern `mode`, in order."""
     findings = [check() for check in LOCAL_CHECKS]
     if mode == "live":
-        findings.append(check_relay_key())
+        findings.append(check_relay_key(settings.llm))
         waits: list[Awaitable[Finding]] = [check_venue_clock(venue) for venue in LIVE_ENDPOINTS]
         findings += await asyncio.gather(*waits)
         findings += [check_venue_key(venue) for venue in LIVE_ENDPOINTS]
-    return findings + [venue_timer(venue) for venue in VENUE_TIMERS]
+    return findings + [venue_timer(venue, symbols_count, settings.gateway.countdown_ms) for venue in LIMITS]
 
 
 @app.command()
-def main(mode: Annotated[str, typer.Option(help="sim | live")] = "sim") -> None:
+def main(
+    mode: Annotated[str, typer.Option(help="sim | live: live also looks at keys, endpoints and clocks")] = "sim",
+    symbols: Annotated[str, typer.Option(help="what is to be quoted; venue timers depend on how many")] = "top50",
+    conf: Annotated[list[Path] | None, typer.Option(help="a YAML file of settings; may be repeated")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="gateway.countdown_ms=10000; may be repeated")] = None,
+) -> None:
     """Check this machine and say what to do about what is wrong."""
     if mode not in ("sim", "live"):
-        refuse(ConfigError(f"--mode {mode}: choose sim or live"))
-    findings = asyncio.run(examine(mode))
-    table = Table("", "check", "found", "remedy", box=None)
+        raise ConfigError(f"--mode {mode}: choose sim or live")
+    settings = load_settings(conf or [], set_ or [])
+    findings = asyncio.run(examine(mode, settings, len(parse_symbols(symbols))))
+    show(findings, Console() if sys.stdout.isatty() else Console(width=PIPED_WIDTH))
+    raise typer.Exit(ExitCode.FINE if all(one.good for one in findings) else ExitCode.FAILED)
+
+
+def show(findings: Sequence[Finding], console: Console) -> None:
+    """A line a check; the remedy stands below what is wrong."""
+    table = Table(box=None, show_header=False, pad_edge=False)
     for one in findings:
-        table.add_row("[green]ok[/]" if one.good else "[red]no[/]", one.name, one.text, one.remedy)
-    Console().print(table)
-    sys.exit(ExitCode.FINE if all(one.good for one in findings) else ExitCode.FAILED)
+        mark = Text("ok", style="green") if one.good else Text("no", style="bold red")
+        table.add_row(mark, one.name, Text(one.text))
+        if one.remedy:
+            table.add_row("", "", Text(f"→ {one.remedy}", style="yellow"))
+    console.print(table)
 
 
 if __name__ == "__main__":
-    app()
+    run(app, "pipelines.doctor")
