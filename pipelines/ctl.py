@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Protocol
 
 import typer
@@ -302,9 +300,6 @@ def connect(address: str, account: str) -> RayRemote:
             os.environ.setdefault("RAY_AUTH_MODE", cards[0].auth_mode)
     else:
         addresses = [address]
-    if Path("~/.ray/auth_token").expanduser().exists():
-        # Ray asks for the token by itself only where it also finds the address by itself.
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
     where = addresses[0]
     if not accepts(where):
         raise ConfigError(f"--address {where}: no Ray answers there; give HOST:PORT of a running one")
@@ -324,31 +319,14 @@ def _fleets(address: str) -> dict[str, list[str]]:
     """account -> roles of every fleet there; the connection stays open."""
     import ray
 
-    with _hushed():
-        try:
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-            text = " ".join(str(error).split())[:200]
-            raise ConfigError(f"--address {address}: Ray refuses ({text}); is it another Ray, or its token?") from None
+    from pipelines.topology import join_ray
+
+    join_ray(address, log_to_driver=False, logging_level=logging.ERROR)
     fleets: dict[str, list[str]] = {}
     for row in ray.util.list_named_actors(all_namespaces=True):
         if row["namespace"].startswith(SPACE):
             fleets.setdefault(row["namespace"].removeprefix(SPACE), []).append(row["name"])
     return fleets
-
-
-@contextlib.contextmanager
-def _hushed() -> Iterator[None]:
-    """Ray's own C++ writes a line each second to stderr while a cluster refuses it."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from pipelines.launcher import in_own_session
 from pipelines.plan import RunPlan, live_journal_path, new_run_id, parse_duration, run_dir_of
 from pipelines.preflight import (
     check_account_name,
+    check_address,
     check_live,
     check_settings,
     claim_account,
@@ -130,6 +131,8 @@ def _plan(
     if account:
         check_account_name(account)
     check_settings(settings, use_llm=use_llm)
+    if address:
+        check_address(address, os.environ)
     if replay:
         from pipelines.replay import inspect
 

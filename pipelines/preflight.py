@@ -13,6 +13,7 @@ from actors.journal.lock import AccountLock
 from actors.sim.faults import MIXES
 from actors.vocab.config import FleetSettings
 from actors.vocab.errors import ConfigError
+from pipelines.cards import accepts
 
 _ACCOUNT = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,40}$")
 # What a run leaves in its folder; a new run there starts without.
@@ -53,6 +54,20 @@ def check_live(venues: Sequence[str], settings: FleetSettings, *, use_llm: bool,
         from actors.llm.actor import read_key
 
         read_key(key_file=settings.llm.key_file, key_env=settings.llm.key_env)
+
+
+def check_address(address: str, environ: Mapping[str, str]) -> None:
+    """A Ray can be there; whether it takes us is seen when we join."""
+    if address != "auto":
+        if not accepts(address):
+            raise ConfigError(f"--address {address}: nothing answers there; give HOST:PORT of a running Ray, or auto")
+        return
+    import psutil
+
+    if not environ.get("RAY_ADDRESS") and not any(
+        process.info["name"] == "gcs_server" for process in psutil.process_iter(["name"])
+    ):
+        raise ConfigError("--address auto: no Ray runs on this machine; leave --address out to start one for this run")
 
 
 def claim_account(account: str) -> AccountLock:

@@ -7,27 +7,35 @@ a constructor after a crash and tells nobody, so nobody else could start it agai
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import logging
 import os
+import sys
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
+import psutil
 import ray
 from ray.actor import ActorHandle
 
 from actors.vocab.codec import encode
 from actors.vocab.control import RunDescription
+from actors.vocab.errors import ConfigError
 from pipelines.cards import FleetCard
 from pipelines.plan import RunPlan
+
+log = logging.getLogger("topology")
 
 # One custom resource a quote actor holds: zero-CPU actors would never make the autoscaler act.
 QUOTE_SLOT = "quote_slot"
 # What the head node offers: registry, risk and gateways stay with it, away from the quote actors' load.
 HEAD_SLOT = "head_slot"
 LOCAL_SLOTS = 10_000
+LOCAL_STARTS_MAX = 3
 # Ray's async actors run at most this many calls at once; ours are status calls and commands, never market data.
 CALLS_AT_ONCE = 16
 # A detached actor that no supervisor has called for so long leaves for good. Gateways have cancelled long before.
@@ -105,11 +113,10 @@ def start_ray(*, address: str | None, namespace: str, cpus: int | None = None) -
         "logging_level": logging.ERROR,
     }
     if address:
-        context = ray.init(address=address, **options)
+        context = join_ray(address, **options)
     else:
         # Loopback only, and a fixed small object store: nothing of ours goes through it.
-        context = ray.init(
-            "local",  # without it Ray would join any cluster that this machine has started by hand
+        context = _start_local(
             num_cpus=cpus or max(2, os.cpu_count() or 2),
             resources={QUOTE_SLOT: LOCAL_SLOTS, HEAD_SLOT: LOCAL_SLOTS},
             include_dashboard=True,
@@ -119,6 +126,51 @@ def start_ray(*, address: str | None, namespace: str, cpus: int | None = None) -
         )
     url = getattr(context, "dashboard_url", "") or ""
     return f"http://{url}" if url else ""
+
+
+def join_ray(address: str, **options: Any) -> Any:
+    """Connect to a Ray that runs; ConfigError when it does not take us."""
+    if Path("~/.ray/auth_token").expanduser().exists():
+        # Ray looks for the token by itself only where it also finds the address by itself.
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+    with _hushed():
+        try:
+            return ray.init(address=address, **options)
+        except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+            text = " ".join(str(error).split())[:200]
+            raise ConfigError(f"--address {address}: Ray refuses ({text}); is it another Ray, or its token?") from None
+
+
+@contextlib.contextmanager
+def _hushed() -> Iterator[None]:
+    """Ray's own C++ writes a line each second to stderr while a cluster refuses it."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def _start_local(**options: Any) -> Any:
+    """Start a Ray of our own. It gives itself 30 s, too few where the cores are busy (seen at a load of 20 on two);
+    then what it had started is ended and it is started again."""
+    others = set(psutil.Process().children(recursive=True))
+    for left in reversed(range(LOCAL_STARTS_MAX)):
+        try:
+            # Without "local" Ray would join any cluster that this machine has started by hand.
+            return ray.init("local", **options)
+        except Exception as error:  # Ray raises nothing narrower here
+            if not left or "timed out during startup" not in str(error):
+                raise
+            log.warning("Ray did not start in time; trying again")
+            for process in set(psutil.Process().children(recursive=True)) - others:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+    raise AssertionError("unreachable: the last try returns or raises")
 
 
 def ray_card(plan: RunPlan) -> FleetCard:
@@ -135,8 +187,6 @@ def set_ray_environment() -> None:
     os.environ.setdefault("RAY_worker_niceness", "0")
     # Above it Ray prints a warning about many actors into stdout. Waves keep the real number of starts small.
     os.environ.setdefault("RAY_worker_maximum_startup_concurrency", "128")
-    # Its 30 s are too few on a machine whose cores are busy: seen at a load of 20 on two cores.
-    os.environ.setdefault("RAY_raylet_start_wait_time_s", "180")
     # A local Ray is killed together with its driver, and its workers end as soon as they notice. Gateways notice at
     # once and cancel, which takes up to ten seconds; risk journals what happens until then.
     os.environ.setdefault("RAY_raylet_death_check_interval_milliseconds", "15000")
@@ -199,8 +249,6 @@ def describe(run: RunDescription) -> bytes:
 
 def ray_pss_mb() -> float:
     """Memory of Ray's own processes on this node (raylet, control store, dashboard), in proportional MB."""
-    import psutil
-
     total_kb = 0
     for process in psutil.process_iter(["cmdline"]):
         words = " ".join(process.info["cmdline"] or [])

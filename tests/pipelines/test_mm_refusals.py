@@ -67,6 +67,9 @@ def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
         ((*BTC, "--bogus"), "No such option: --bogus"),
         ((*BTC, "extra"), "Got unexpected extra argument (extra)"),
         (("--symbols",), "Option '--symbols' requires an argument"),
+        ((*BTC, "--address", "127.0.0.1:1"), "--address 127.0.0.1:1: nothing answers there"),
+        ((*BTC, "--address", "here"), "--address here: nothing answers there"),
+        ((*BTC, "--venue-endpoints", "/none"), "--venue-endpoints /none: cannot be read"),
         (("--replay", "/none"), "/none: no such recording"),
         (("--replay", "/"), "/ is a folder"),
     ],
@@ -114,6 +117,12 @@ def test_a_bad_recording_is_named(refused: Refused, tmp_path: Path, content: byt
     text = refused("--replay", str(path))
     assert str(path) in text
     assert said in text
+
+
+def test_auto_without_any_ray_is_refused(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr("psutil.process_iter", lambda attrs: iter(()))
+    assert "--address auto: no Ray runs on this machine" in refused(*BTC, "--address", "auto")
 
 
 def test_a_recording_given_twice_is_named(refused: Refused) -> None:
