@@ -206,18 +206,19 @@ class RiskCore:
         rows: tuple[Row, ...] = (row, FillNoRow(row.venue, row.fill_no))
         if seat is None and row.symbol:
             return rows  # a symbol of no instrument: numbered and kept, valued by nobody
-        ledger = self.account_ledgers[row.venue] if seat is None else seat.ledger
-        return (
-            *rows,
-            LedgerRow(
-                venue=row.venue,
-                symbol=row.symbol,
-                run_id=self.run_id,
-                position_lots=ledger.known_lots,
-                average_ticks=ledger.average_ticks,
-                trade_id=0 if seat is None else seat.trade_id,
-                state_json=ledger.state().to_json(),
-            ),
+        return (*rows, self.ledger_row(seat, venue=row.venue))
+
+    def ledger_row(self, seat: Seat | None, *, venue: str = "") -> LedgerRow:
+        """The ledger of `seat` as it is now; without a seat that of the account at `venue` as a whole."""
+        ledger = self.account_ledgers[venue] if seat is None else seat.ledger
+        return LedgerRow(
+            venue=venue if seat is None else seat.lease.venue,
+            symbol="" if seat is None else seat.lease.symbol,
+            run_id=self.run_id,
+            position_lots=ledger.known_lots,
+            average_ticks=ledger.average_ticks,
+            trade_id=0 if seat is None else seat.trade_id,
+            state_json=ledger.state().to_json(),
         )
 
 

@@ -58,7 +58,12 @@ class Guard:
             self._price_move(seat, move, now_ns)
         core.book.mark(seat.lease, core.lot_price_nusd(seat, mid2 / 2))
         ledger = seat.ledger
+        taken_over = ledger.awaits_price
         ledger.mark(mid2)
+        if taken_over:
+            # Its price must outlive us: a next life would take the position over at a later one and forget the
+            # difference.
+            core.journal(core.ledger_row(seat))
         if ledger.position_lots or seat.net_usd:
             core.value(seat)
 

@@ -109,6 +109,11 @@ class Ledger:
 
     # --- events ----------------------------------------------------------------------------------------------
 
+    @property
+    def awaits_price(self) -> bool:
+        """Whether lots wait to be taken over at the first mid."""
+        return self._opening_lots != 0
+
     def mark(self, mid2: int) -> None:
         """Take a new mid, as bid plus ask in ticks."""
         self.mid2 = mid2

@@ -379,6 +379,24 @@ def test_funding_of_no_symbol_belongs_to_the_account_and_survives_a_restart() ->
         assert summary["risk"]["equity_usd"] == pytest.approx(100_000 - 0.75)
 
 
+def test_a_position_found_before_the_first_price_keeps_its_first_price_over_a_restart() -> None:
+    first = Stage()
+    first.use_instruments()
+    first.hear(GATEWAY, PositionAdjust(VENUE, "BTCUSDT", 1, 5, "0.005", "BTC", "found at start", 0))
+    first.fill_no = 1
+    first.report(BTCUSDT=(5, 0, 0))
+    first.marks(BTCUSDT=10_000)
+    first.marks(BTCUSDT=10_020)
+    second = Stage(loaded=first.journal.load())
+    second.fill_no = 1
+    second.use_instruments()
+    second.report(BTCUSDT=(5, 0, 0))
+    second.marks(BTCUSDT=10_020)
+
+    for stage in (first, second):  # five lots of 0.01 coins, up by 20 ticks of 0.1
+        assert Decimal(stage.engine.summary()["pnl_exact"]["net_usd"]) == Decimal("0.1")
+
+
 def test_the_ledger_goes_on_after_a_restart_inside_the_run() -> None:
     first = opened()
     first.hear(GATEWAY, first.fill(lots=5, price_ticks=9_990))
