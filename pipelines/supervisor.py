@@ -98,6 +98,7 @@ class StopSignals:
     def __init__(self) -> None:
         self.first: signal.Signals | None = None
         self.again = False
+        self.count = 0
         self.event: asyncio.Event | None = None
 
     def install(self) -> None:
@@ -107,6 +108,7 @@ class StopSignals:
             loop.add_signal_handler(number, self._caught, number)
 
     def _caught(self, number: signal.Signals) -> None:
+        self.count += 1
         if self.first is None:
             self.first = number
             assert self.event is not None
@@ -145,6 +147,7 @@ class Supervisor:
         self._startup: dict[str, float] = {"ray_ready_s": self._since_start()}
         self._ray_call = Histogram()
         self._polls = 0
+        self._answered: set[str] = set()  # roles that have spoken at least once
         self._given_up: dict[str, str] = {}  # role -> why the registry does not let it live again
         self._quoting_since_s: float | None = None  # when all symbols quoted for the first time
         self._cpu_samples: list[float] = []
@@ -307,8 +310,17 @@ class Supervisor:
         """Compare with the venues' own ledgers; None, with the reason shown, when they cannot be read."""
         await self._ask(self._roles("sim:"), "save_ledgers", str(self._plan.run_dir))
         write_risk(self._plan.run_dir, self._figures.risk)
+        self._screen.note("auditing: reading the venue's ledger; its rate limits may take a minute, Ctrl-C skips it")
+        signals_count = self._stop.count
+        reading = asyncio.create_task(audit_run(self._plan.run_dir))
+        while not reading.done():
+            await asyncio.wait({reading}, timeout=0.25)
+            if self._stop.count > signals_count:
+                reading.cancel()
+                self._screen.note("not audited: skipped; python -m pipelines.audit_ledger does it later")
+                return None
         try:
-            return await audit_run(self._plan.run_dir)
+            return reading.result()
         except (ConfigError, VenueFault) as error:
             self._screen.note(f"not audited: {error}")
             return None
@@ -401,9 +413,12 @@ class Supervisor:
         async def one(role: str) -> tuple[str, Any, bool]:
             try:
                 call = getattr(self._fleet.handles[role], method).remote(*args)
-                return role, await asyncio.wait_for(call, timeout_s), True
+                answer = await asyncio.wait_for(call, timeout_s)
+                self._answered.add(role)
+                return role, answer, True
             except Exception as error:  # dead, restarting or slow: all mean "no news", and Ray has no common base
-                log.warning("%s did not answer %s: %s", role, method, type(error).__name__)
+                if role in self._answered:  # before its first word it is only starting
+                    log.warning("%s did not answer %s: %s", role, method, type(error).__name__)
                 return role, None, False
 
         answers = await asyncio.gather(*(one(role) for role in roles))

@@ -81,7 +81,7 @@ class Screen:
 
     def note(self, text: str) -> None:
         """One line that stays above whatever is shown."""
-        self._console.print(text, highlight=False)
+        self._console.print(text, highlight=False, soft_wrap=True)
 
     # --- running ---------------------------------------------------------------------------------------------
 
@@ -101,4 +101,4 @@ class Screen:
 
     def _say(self, text: str) -> None:
         if self._live is None:
-            self._console.print(text, highlight=False)
+            self._console.print(text, highlight=False, soft_wrap=True)
