@@ -55,7 +55,9 @@ class LlmActor:
         settings, run = host.settings.llm, host.run
         self._url = (settings.base_url or run.relay_url).rstrip("/") + "/chat/completions"
         try:
-            key = read_key(key_file=settings.key_file or run.relay_key_file, key_env=settings.key_env)
+            # The simulated relay's key is for the simulated relay alone.
+            key_file = settings.key_file if settings.base_url else run.relay_key_file
+            key = read_key(key_file=key_file, key_env=settings.key_env)
         except ConfigError as error:
             self._refused = str(error)
             key = ""
