@@ -11,6 +11,7 @@ import contextlib
 import functools
 import logging
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Hashable, Iterator, Sequence
@@ -20,6 +21,7 @@ from typing import Any
 import msgspec
 import psutil
 import ray
+from ray._raylet import Config  # type: ignore[attr-defined]  # compiled, and its stub leaves it out
 from ray.actor import ActorHandle
 
 from actors.vocab.codec import encode
@@ -40,6 +42,7 @@ LOCAL_STARTS_MAX = 3
 CALLS_AT_ONCE = 16
 # A detached actor that no supervisor has called for so long leaves for good. Gateways have cancelled long before.
 UNWATCHED_S = 30.0
+TOKEN_FILE = Path("~/.ray/auth_token")  # where `ray get-auth-token --generate` puts it
 
 
 class RegistryName(msgspec.Struct, frozen=True):
@@ -130,15 +133,35 @@ def start_ray(*, address: str | None, namespace: str, cpus: int | None = None) -
 
 def join_ray(address: str, **options: Any) -> Any:
     """Connect to a Ray that runs; ConfigError when it does not take us."""
-    if Path("~/.ray/auth_token").expanduser().exists():
-        # Ray looks for the token by itself only where it also finds the address by itself.
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
+    if "RAY_AUTH_MODE" not in os.environ and TOKEN_FILE.expanduser().exists():
+        _choose_auth_mode(address)
     with _hushed():
         try:
             return ray.init(address=address, **options)
         except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             text = " ".join(str(error).split())[:200]
             raise ConfigError(f"--address {address}: Ray refuses ({text}); is it another Ray, or its token?") from None
+
+
+# Leaves with 3 where a cluster refuses callers without a token. In a process of its own: Ray reads the mode once.
+_KNOCK = """
+import sys
+from ray._private.services import canonicalize_bootstrap_address_or_die
+from ray._raylet import GcsClient
+from ray.exceptions import AuthenticationError
+try:
+    GcsClient(address=canonicalize_bootstrap_address_or_die(sys.argv[1]))
+except AuthenticationError:
+    sys.exit(3)
+"""
+
+
+def _choose_auth_mode(address: str) -> None:
+    """Show our token only to a Ray that asks for one: another would take us, fail to call us back, and end our actors
+    before they start. Ray itself shows it always where it finds the address by itself, and else never."""
+    knock = subprocess.run([sys.executable, "-c", _KNOCK, address], capture_output=True, timeout=60, check=False)
+    os.environ["RAY_AUTH_MODE"] = "token" if knock.returncode == 3 else "disabled"
+    Config.initialize("")  # it has read the environment when it was imported
 
 
 @contextlib.contextmanager

@@ -21,5 +21,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # Said when the interpreter ends, outside any test: Ray does not wait for the processes that it has started.
+    # Said when the interpreter ends, outside any test: Ray waits for neither its processes nor its sockets.
     config.addinivalue_line("filterwarnings", r"ignore:subprocess \d+ is still running:ResourceWarning")
+    config.addinivalue_line("filterwarnings", r"ignore:unclosed <socket:ResourceWarning")
