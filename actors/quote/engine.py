@@ -24,6 +24,7 @@ from typing import Any
 from actors.quote.book import BookView
 from actors.quote.budget import OrderBudget
 from actors.quote.counters import Counters
+from actors.quote.estimators.volatility import EwmaVolatility, kline_variance_per_s
 from actors.quote.events import Backlog, FeedLink, GatewayLink, InstrumentRow, RiskLink, Timer
 from actors.quote.figures import figures
 from actors.quote.inputs import SignalWatch
@@ -35,7 +36,6 @@ from actors.quote.quoter import NoQuote, Quoter
 from actors.quote.signals import best_of_others
 from actors.quote.uptime import TwoSided
 from actors.quote.views import NEUTRAL, effect
-from actors.quote.volatility import EwmaVolatility, kline_variance_per_s
 from actors.risk.leases import Wallet
 from actors.vocab.config import FleetSettings
 from actors.vocab.control import Instruments, Stop

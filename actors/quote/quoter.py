@@ -9,6 +9,7 @@ import math
 from typing import NamedTuple
 
 from actors.quote.budget import OrderBudget
+from actors.quote.estimators.volatility import EwmaVolatility
 from actors.quote.ladder import (
     SpreadLimits,
     ask_wishes,
@@ -26,7 +27,6 @@ from actors.quote.reconcile import UNDERSIZE, Terms, moves, ranked, tolerance_ti
 from actors.quote.signals import fair_ticks
 from actors.quote.sizes import Sizes
 from actors.quote.views import NEUTRAL, Effect
-from actors.quote.volatility import EwmaVolatility
 from actors.risk.leases import Wallet
 from actors.vocab.config import FleetSettings
 from actors.vocab.instruments import Instrument

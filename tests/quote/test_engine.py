@@ -863,7 +863,7 @@ def test_stop_cancels_waits_and_gives_the_lease_back() -> None:
 
 
 def test_candles_seed_the_volatility() -> None:
-    from tests.quote.test_volatility import candle
+    from tests.quote.estimators.test_volatility import candle
 
     quoter = engine()
     quoter.handle(WarmUp(VENUE, SYMBOL, (candle(0, 600_000), candle(1, 606_000))), T0)

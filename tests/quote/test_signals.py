@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.quote.signals import (
-    OrderFlowImbalance,
     best_of_others,
     fair_ticks,
     imbalance,
@@ -48,24 +47,6 @@ def test_fair_price_never_leaves_the_spread(bid: int, spread: int, bid_lots: int
     fair = fair_ticks(bid, bid_lots, bid + spread, ask_lots, weight=weight)
 
     assert bid - 1e-6 <= fair <= bid + spread + 1e-6
-
-
-def test_order_flow_imbalance_uses_weak_inequalities() -> None:
-    """The case of Cont, Kukanov and Stoikov's definition, worked by hand."""
-    tops = [
-        (100, 10, 100.02, 12),
-        (100, 14, 100.02, 12),
-        (100, 14, 100.02, 5),
-        (100.01, 3, 100.02, 5),
-        (100.01, 3, 100.03, 20),
-        (100, 9, 100.03, 20),
-        (100, 9, 100.01, 4),
-    ]
-    flow = OrderFlowImbalance()
-
-    assert [flow.update(*top) for top in tops] == [0, 4, 7, 3, 5, -3, -4]
-    assert flow.take() == 12
-    assert flow.take() == 0
 
 
 @pytest.mark.parametrize(

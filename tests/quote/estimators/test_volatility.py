@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from actors.quote.volatility import EwmaVolatility, bps_per_root_min, bps_per_root_s, kline_variance_per_s
+from actors.quote.estimators.volatility import EwmaVolatility, bps_per_root_min, bps_per_root_s, kline_variance_per_s
 from actors.vocab.market import Kline
 from actors.vocab.units import NS_PER_S
 
