@@ -19,12 +19,13 @@ from actors.quote.ladder import (
     scaled_lots,
     spread_floor_bps,
 )
+from actors.quote.models.catalogue import estimates_of, make_model
+from actors.quote.models.protocol import Estimates, NoPrice, Price, PricingModel, State
 from actors.quote.orders import OwnOrder, OwnOrders, Pending
 from actors.quote.placer import Occasion, Placer
 from actors.quote.position import PositionKeeper
-from actors.quote.pricing import PricingModel, make_model
 from actors.quote.reconcile import UNDERSIZE, Terms, moves, ranked, tolerance_ticks
-from actors.quote.signals import fair_ticks
+from actors.quote.signals import fair_ticks, imbalance
 from actors.quote.sizes import Sizes
 from actors.quote.views import NEUTRAL, Effect
 from actors.risk.leases import Wallet
@@ -72,6 +73,7 @@ class Quoter:
         self._refresh_ns = quote.refresh_interval_ms * NS_PER_MS
         self._row: Instrument | None = None
         self.model: PricingModel = make_model(quote)
+        self.estimates = estimates_of(quote)
         self.sizes = Sizes(quote)
         self.limits = SpreadLimits(quote.spread_bps_min, quote.spread_bps_max, quote.skew_bps_max)
         self.fair_ticks = 0.0
@@ -81,11 +83,19 @@ class Quoter:
         self._row = row
         self._placer.perp = row.market == "perp"
         self.sizes.forget()
+        self.take(self.estimates)
+
+    def take(self, estimates: Estimates) -> None:
+        """Quote by these from now on."""
+        self.estimates = estimates
+        row = self._row
+        if row is None:
+            return
         fee_bps = self._maker_fee_bps if self._maker_fee_bps is not None else row.maker_fee_bps
         self.limits = self.limits._replace(
             floor_bps=spread_floor_bps(
                 maker_fee_bps=fee_bps,
-                adverse_bps=self._settings.adverse_bps,
+                adverse_bps=estimates.adverse_bps,
                 spread_bps_min=self._settings.spread_bps_min,
                 respects_fees=self.model.respects_fees,
             )
@@ -106,12 +116,15 @@ class Quoter:
         sizes.follow(fair, self._row)
         if sizes.order_lots < sizes.lots_min:
             return NoQuote(Reason.BELOW_MIN_NOTIONAL, self._too_small())
-        priced = self._price(view)
+        price = self._price(imbalance(bid_lots, ask_lots))
+        if isinstance(price, NoPrice):
+            return NoQuote(Reason.NO_PRICE, f"{settings.model}: {price.text}")
+        priced = bounded(price.centre_bps, price.spread_bps, self.limits, view.spread_floor_bps)
         if priced is None:
             return NoQuote(Reason.NO_PRICE, f"model {settings.model} gave no number")
         centre_bps, spread_bps = priced
         bid_edge, ask_edge = edges_ticks(fair, centre_bps, spread_bps)
-        room_buy, room_sell = self._rooms(view, fair)
+        room_buy, room_sell = self._rooms(view, fair, price)
         lots_buy, lots_sell = self._order_sizes(view)
         tolerance = tolerance_ticks(fair, settings.refresh_tolerance_bps, settings.refresh_tolerance_share, spread_bps)
         levels, by_slot = settings.levels_count, self._own.by_slot
@@ -126,9 +139,9 @@ class Quoter:
         asks = ask_wishes(ask_edge, step, bid_ticks, levels, lots_sell, room_sell, sizes.lots_min)
         self._placer.hindrances.clear()
         if not bids:
-            self._explain(Side.BUY, lots_buy, room_buy)
+            self._explain(Side.BUY, price.bid, lots_buy, room_buy)
         if not asks:
-            self._explain(Side.SELL, lots_sell, room_sell)
+            self._explain(Side.SELL, price.ask, lots_sell, room_sell)
         self._budget.refill(occasion.now_ns)
         terms = Terms(
             fair,
@@ -144,17 +157,20 @@ class Quoter:
         found += moves(Side.SELL, asks, by_slot, levels, room_sell, terms)
         return self._placer.carry_out(ranked(found), occasion) if found else []
 
-    def _price(self, view: Effect) -> tuple[float, float] | None:
-        """The model's centre and spread inside all limits, in bps."""
+    def _price(self, imbalance: float) -> Price | NoPrice:
+        """The model's wish, before any limit."""
         position, sizes = self._position.lots, self.sizes
-        centre, spread = self.model.centre_and_spread_bps(
-            position / sizes.order_lots,
-            position / sizes.cap_lots if sizes.cap_lots else 0.0,
-            max(self._volatility.bps, self._settings.volatility_bps_min),
+        return self.model.price(
+            State(
+                position / sizes.order_lots,
+                position / sizes.cap_lots if sizes.cap_lots else 0.0,
+                max(self._volatility.bps, self._settings.volatility_bps_min),
+                imbalance,
+            ),
+            self.estimates,
         )
-        return bounded(centre, spread, self.limits, view.spread_floor_bps)
 
-    def _rooms(self, view: Effect, fair: float) -> tuple[int, int]:
+    def _rooms(self, view: Effect, fair: float, price: Price) -> tuple[int, int]:
         """Most lots that all bids, and all asks, may have together."""
         wallet, position, placer = self._wallet, self._position.lots, self._placer
         cap = self.sizes.cap_lots
@@ -165,7 +181,7 @@ class Quoter:
         if wallet.state is RiskState.REDUCE_ONLY:
             room_buy = min(room_buy, -position - placer.dying_buy_lots)
             room_sell = min(room_sell, position - placer.dying_sell_lots)
-        return max(0, room_buy), max(0, room_sell)
+        return max(0, room_buy) if price.bid else 0, max(0, room_sell) if price.ask else 0
 
     def _order_sizes(self, view: Effect) -> tuple[int, int]:
         """Lots of one bid and of one ask."""
@@ -184,10 +200,12 @@ class Quoter:
             f"the venue takes {sizes.lots_min} or more"
         )
 
-    def _explain(self, side: Side, lots_each: int, room_lots: int) -> None:
+    def _explain(self, side: Side, wanted: bool, lots_each: int, room_lots: int) -> None:
         """Note why a side has no wish."""
         wallet, sizes = self._wallet, self.sizes
-        if lots_each == 0:
+        if not wanted:
+            why = (Reason.NO_PRICE, f"{self._settings.model} wants none at position {self._position.lots} lots")
+        elif lots_each == 0:
             why = (Reason.MODEL_HOLD, "size factor 0")
         elif wallet.state is RiskState.REDUCE_ONLY:
             why = (Reason.REDUCE_ONLY, wallet.state_reason)

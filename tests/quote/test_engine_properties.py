@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from actors.quote.engine import Command, QuoteEngine
 from actors.quote.events import FeedLink, GatewayLink, InstrumentRow, RiskLink, Timer
+from actors.quote.models.protocol import Estimates, Price, State
 from actors.quote.views import NEUTRAL, effect
 from actors.vocab.leases import LeaseGrant, LeaseRequest, RiskState, Token
 from actors.vocab.market import BookState, Side
@@ -383,10 +384,10 @@ def test_numbers_that_are_none_never_leave() -> None:
     class Broken:
         respects_fees = True
 
-        def centre_and_spread_bps(self, *_: float) -> tuple[float, float]:
-            return math.nan, math.nan
+        def price(self, state: State, estimates: Estimates) -> Price:
+            return Price(math.nan, math.nan, math.nan)
 
-    quoter._quoter.model = Broken()  # type: ignore[assignment]
+    quoter._quoter.model = Broken()
     commands = quoter.handle(book(2, T0 + MS, 599_000, 599_010), T0 + MS)
 
     assert [type(command) for command in commands] == [CancelAll]

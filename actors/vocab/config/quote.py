@@ -8,7 +8,7 @@ price, the position is counted in orders (`position_lots / order_lots`), time in
     volatility       bps / sqrt(second)
     gamma * volatility**2 * horizon_s  is in bps per order, ln(1 + gamma / k) / gamma in bps.
 
-`quote/pricing.py` is the one place where they become ticks.
+`quote/models/catalogue.py` gives them to the models, `quote/ladder.py` turns the answers into ticks.
 """
 
 from __future__ import annotations
@@ -27,12 +27,15 @@ class QuoteSettings(Settings):
     gamma: float = Field(0.1, gt=0, le=1000, description="risk aversion, per basis point and order")
     horizon_s: float = Field(30.0, gt=0, le=86_400, description="T - t, held constant: a rolling horizon")
     intensity_k_bps: float = Field(0.7, gt=0, le=100, description="decay of fill intensity per bp of distance")
+    intensity_a_per_s: float = Field(0.5, gt=0, le=10_000, description="fills a second and side at distance 0")
     order_usd: float = Field(250.0, gt=0, description="size of one order at the first level")
     levels_count: int = Field(1, ge=1, le=10)
     level_step_bps: float = Field(2.0, gt=0, le=500)
     spread_bps_min: float = Field(1.0, ge=0, le=1000, description="floor on the total spread besides the fee floor")
     spread_bps_max: float = Field(200.0, gt=0, le=2000)
-    adverse_bps: float = Field(0.5, ge=0, le=100, description="expected adverse markout a side; part of the fee floor")
+    adverse_bps: float = Field(
+        0.5, ge=0, le=100, description="expected adverse markout a side, until measured; part of the fee floor"
+    )
     skew_bps_max: float = Field(50.0, ge=0, le=500, description="largest shift of the centre by the position")
     microprice_weight: float = Field(1.0, ge=0, le=1, description="0 quotes around the mid, 1 around the microprice")
     volatility_half_life_s: float = Field(30.0, gt=0, le=3600)
@@ -55,6 +58,11 @@ class QuoteSettings(Settings):
     answer_timeout_ms: int = Field(5_000, ge=100, description="a command unanswered this long: ask the gateway anew")
     reject_backoff_ms: int = Field(250, ge=1, description="wait after a rejected order; doubles at each further one")
     reject_backoff_max_ms: int = Field(8_000, ge=1)
+
+    @property
+    def position_orders_max(self) -> float:
+        """The ladder's own cap in orders."""
+        return self.position_usd_max / self.order_usd
 
     @model_validator(mode="after")
     def _relations(self) -> QuoteSettings:

@@ -6,15 +6,16 @@ import math
 
 import pytest
 
-from actors.quote.pricing import (
+from actors.quote.models.avellaneda_stoikov import (
     avellaneda_stoikov,
     indifference_prices,
     indifference_prices_stationary,
-    make_model,
     reservation_price,
     side_distances,
     total_spread,
 )
+from actors.quote.models.catalogue import estimates_of, make_model
+from actors.quote.models.protocol import Intensity, NoPrice, Price, State
 from actors.vocab.config import QuoteSettings
 
 # s, q, gamma, sigma, T-t, k -> r, spread, bid, ask
@@ -130,18 +131,32 @@ def test_formula_earns_what_the_paper_says(
 
 def test_model_speaks_bps_and_orders() -> None:
     """gamma 0.1 per bp and order, 1 bp per root second, 30 s: one order of position moves the centre by 3 bps."""
-    model = make_model(QuoteSettings(gamma=0.1, horizon_s=30, intensity_k_bps=0.7))
+    settings = QuoteSettings(gamma=0.1, horizon_s=30, intensity_k_bps=0.7)
+    model = make_model(settings)
 
-    centre, spread = model.centre_and_spread_bps(1.0, 0.125, 1.0)
+    price = model.price(State(1.0, 0.125, 1.0), estimates_of(settings))
 
-    assert centre == pytest.approx(-3.0)
-    assert spread == pytest.approx(3.0 + 20 * math.log(1 + 0.1 / 0.7))
-    assert model.centre_and_spread_bps(-2.0, -0.25, 1.0)[0] == pytest.approx(6.0)
+    assert price == pytest.approx(Price(-3.0, 3.0 + 20 * math.log(1 + 0.1 / 0.7), 3.0))
+    assert model.price(State(-2.0, -0.25, 1.0), estimates_of(settings))[0] == pytest.approx(6.0)
     assert model.respects_fees
 
 
-def test_fixed_model_is_taken_at_its_word() -> None:
-    model = make_model(QuoteSettings(model="fixed", fixed_half_spread_bps=0.5, fixed_skew_bps=0.4))
+def test_a_side_whose_fills_thin_out_faster_is_quoted_nearer() -> None:
+    settings = QuoteSettings(gamma=0.1, horizon_s=30, intensity_k_bps=0.7)
+    estimates = estimates_of(settings)._replace(ask=Intensity(0.5, 1.4))
 
-    assert model.centre_and_spread_bps(4.0, 0.5, 99.0) == (-0.2, 1.0)
-    assert not model.respects_fees
+    price = make_model(settings).price(State(0.0, 0.0, 1.0), estimates)
+
+    assert not isinstance(price, NoPrice)
+    assert price.centre_bps - price.spread_bps / 2 == pytest.approx(-1.5 - 10 * math.log(1 + 0.1 / 0.7))
+    assert price.centre_bps + price.spread_bps / 2 == pytest.approx(1.5 + 10 * math.log(1 + 0.1 / 1.4))
+
+
+@pytest.mark.parametrize("bad", [0.0, -1.0, math.nan, math.inf])
+def test_an_intensity_that_is_none_gives_no_price_but_a_reason(bad: float) -> None:
+    settings = QuoteSettings()
+
+    said = make_model(settings).price(State(0.0, 0.0, 1.0), estimates_of(settings)._replace(bid=Intensity(0.5, bad)))
+
+    assert isinstance(said, NoPrice)
+    assert "bid intensity" in said.text

@@ -1,16 +1,14 @@
-"""Pricing models: where the centre of our quotes lies and how far apart they stand.
+"""Avellaneda and Stoikov 2008, "High-frequency trading in a limit order book", Quantitative Finance 8(3):217-224.
 
-The formulas are the papers' and know no units; γ, σ, k and the horizon only have to agree. `PricingModel` objects
-feed them prices in bps of the fair price, positions in orders and time in seconds (see `vocab/config/quote.py`) and
-answer in bps; `ladder.py` turns bps into ticks. Nothing here holds state.
+Mid dS = σ dW, fills of each side at A e^(-kδ), utility -exp(-γ·wealth). `sigma` is in price per root time (not of
+returns), `gamma` per price and lot, `k` per price, `position` in lots; one clock for σ² and the horizon T-t.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Protocol
 
-from actors.vocab.config import QuoteSettings
+from actors.quote.models.protocol import Estimates, NoPrice, Price, State, problem_of
 
 
 def reservation_price(*, mid: float, position: float, gamma: float, sigma: float, horizon: float) -> float:
@@ -68,66 +66,31 @@ def avellaneda_stoikov(
     return centre - half, centre + half
 
 
-class PricingModel(Protocol):
-    """Answers in bps of the fair price; deterministic, without state."""
-
-    respects_fees: bool  # the ladder may widen its spread to cover fees and adverse selection
-
-    def centre_and_spread_bps(
-        self, position_orders: float, position_share: float, volatility_bps: float
-    ) -> tuple[float, float]:
-        """Shift of the centre (down when long) and total spread.
-
-        `position_orders` is the signed position in orders, `position_share` in parts of the ladder's own cap
-        (-1..1 and beyond), `volatility_bps` in bps per root second.
-        """
-        ...
-
-
 class AvellanedaStoikov:
-    """The 2008 closed form with a rolling horizon, in bps and orders."""
+    """The 2008 closed form with a rolling horizon, in bps and orders. Each side has its own k; drift and adverse
+    selection are not in this model."""
 
     respects_fees = True
 
-    def __init__(self, *, gamma: float, horizon_s: float, intensity_k_bps: float) -> None:
+    def __init__(self, *, gamma: float, horizon_s: float) -> None:
         self._gamma = gamma
         self._horizon_s = horizon_s
-        self._k = intensity_k_bps
+        self._estimates: Estimates | None = None
+        self._problem: NoPrice | None = None
+        self._base_bid_bps = self._base_ask_bps = math.nan  # (1/γ) ln(1+γ/k)
 
-    def centre_and_spread_bps(
-        self, position_orders: float, position_share: float, volatility_bps: float
-    ) -> tuple[float, float]:
-        gamma, horizon = self._gamma, self._horizon_s
-        return (
-            reservation_price(mid=0.0, position=position_orders, gamma=gamma, sigma=volatility_bps, horizon=horizon),
-            total_spread(gamma=gamma, sigma=volatility_bps, horizon=horizon, k=self._k),
-        )
+    def price(self, state: State, estimates: Estimates) -> Price | NoPrice:
+        if estimates is not self._estimates:
+            self._prepare(estimates)
+        if self._problem is not None:
+            return self._problem
+        risk = self._gamma * state.volatility_bps * state.volatility_bps * self._horizon_s
+        bid, ask = self._base_bid_bps, self._base_ask_bps
+        return Price((ask - bid) / 2 - state.position_orders * risk, risk + bid + ask, risk)
 
-
-class Fixed:
-    """A constant spread, leaned in proportion to the position: the baseline that ignores fees and volatility.
-
-    Taken at its word: the fee floor does not apply, so that what ignoring fees costs can be shown.
-    """
-
-    respects_fees = False
-
-    def __init__(self, *, half_spread_bps: float, skew_bps: float) -> None:
-        self._half_spread_bps = half_spread_bps
-        self._skew_bps = skew_bps
-
-    def centre_and_spread_bps(
-        self, position_orders: float, position_share: float, volatility_bps: float
-    ) -> tuple[float, float]:
-        return -position_share * self._skew_bps, 2 * self._half_spread_bps
-
-
-def make_model(settings: QuoteSettings) -> PricingModel:
-    """The model that the settings name. The only crossing from settings to the formulas' letters."""
-    match settings.model:
-        case "avellaneda_stoikov":
-            return AvellanedaStoikov(
-                gamma=settings.gamma, horizon_s=settings.horizon_s, intensity_k_bps=settings.intensity_k_bps
-            )
-        case "fixed":
-            return Fixed(half_spread_bps=settings.fixed_half_spread_bps, skew_bps=settings.fixed_skew_bps)
+    def _prepare(self, estimates: Estimates) -> None:
+        self._estimates = estimates
+        self._problem = problem_of(estimates)
+        if self._problem is None:
+            self._base_bid_bps = math.log1p(self._gamma / estimates.bid.k_per_bp) / self._gamma
+            self._base_ask_bps = math.log1p(self._gamma / estimates.ask.k_per_bp) / self._gamma

@@ -1,0 +1,27 @@
+"""Models by name. The only crossing from settings to the formulas' letters."""
+
+from __future__ import annotations
+
+from actors.quote.models.avellaneda_stoikov import AvellanedaStoikov
+from actors.quote.models.fixed import Fixed
+from actors.quote.models.protocol import Estimates, Intensity, PricingModel
+from actors.vocab.config import QuoteSettings
+
+
+def make_model(settings: QuoteSettings) -> PricingModel:
+    """The model that the settings name."""
+    match settings.model:
+        case "avellaneda_stoikov":
+            return AvellanedaStoikov(gamma=settings.gamma, horizon_s=settings.horizon_s)
+        case "fixed":
+            return Fixed(
+                half_spread_bps=settings.fixed_half_spread_bps,
+                skew_bps=settings.fixed_skew_bps,
+                position_orders_max=settings.position_orders_max,
+            )
+
+
+def estimates_of(settings: QuoteSettings) -> Estimates:
+    """What holds until estimators and risk have spoken."""
+    both = Intensity(settings.intensity_a_per_s, settings.intensity_k_bps)
+    return Estimates(bid=both, ask=both, adverse_bps=settings.adverse_bps)
