@@ -30,7 +30,7 @@ from actors.risk.events import (
 from actors.transport.host import ActorHost
 from actors.transport.links import Server, Subscriber
 from actors.transport.meters import Histogram
-from actors.transport.step_gate import QUIET
+from actors.transport.step_turn import QUIET
 from actors.vocab.control import Greeting, Instruments, Member
 from actors.vocab.errors import check
 from actors.vocab.leases import LeaseRequest, RiskState

@@ -31,11 +31,12 @@ from actors.transport.identity import SystemClock
 from actors.transport.meters import CpuShare, pss_mb
 from actors.transport.relay_server import RelayServer
 from actors.transport.step_plan import cast_of
+from actors.transport.step_times import LEAD_NS
 from actors.transport.venue_desk import VenueClock
 from actors.transport.venue_keys import make_key_file
 from actors.transport.venue_pace import Barrier, BarrierPace, Pace, RealTimePace
 from actors.transport.venue_recording import refuse_apart, survey_file
-from actors.transport.venue_replay import LEAD_NS, PREROLL_NS, RecordedBooks, Replay, Stage
+from actors.transport.venue_replay import PREROLL_NS, RecordedBooks, Replay, Stage
 from actors.transport.venue_server import VenueServer
 from actors.transport.venue_steps import StepDoor, VenueSteps
 from actors.venues.binance.calls import ServerAccount

@@ -2,15 +2,10 @@
 
 The gate stands between sockets and shell. Links, websocket sessions and HTTP hand it what arrived; it keeps that per
 source, in order. Step k comes when every source of the plan has sent its token and when as many messages, frames and
-answers have come as these tokens count. Then the clock is set to the recorded time and the callbacks are called:
-
- 1. what is not from a peer: changes of connections, frames, instruments, answers, by source
- 2. messages of peers, by role, each peer's in the order it sent them
- 3. market data, by venue and topic
- 4. what the callbacks left for the end of their turn, then the timers that are due
-
-and last the token goes out on the same links behind everything that the step said. Nothing here depends on how long
-anything took, on addresses or on incarnations, so the same recording and seed give the same run.
+answers have come as these tokens count. Then the clock is set to the recorded time, the callbacks are called in the
+order of `step_turn.py`, and last the token goes out on the same links behind everything that the step said. Nothing
+here depends on how long anything took, on addresses or on incarnations, so the same recording and seed give the same
+run.
 
 Before the first step all clocks stand and nothing is delivered but HTTP answers, so start-up cannot be seen either.
 After the last one (`phase` "free") the gate is open: it hands over at once, and the clock runs on by itself.
@@ -21,27 +16,23 @@ A peer or connection that is lost while steps run is a fault: what it had not sa
 from __future__ import annotations
 
 import asyncio
-import heapq
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from actors.transport.identity import SystemClock
 from actors.transport.step_plan import ANSWERS, FRAMES, VENUE, Cast
+from actors.transport.step_turn import ANSWER, CHANGE, QUIET, Call, StepTimer, StepTurn
 from actors.vocab.clock import Clock
 from actors.vocab.control import FrameToken
 from actors.vocab.errors import OurFault, check
 from actors.vocab.message import Message
 from actors.vocab.units import NS_PER_S
 
-Call = Callable[[], object]  # what it returns is nobody's business
 # Turns of the loop that a task gets to reach its next wait after something woke it. Ours need at most five; a turn
 # costs microseconds, and only steps that wake a task pay for it.
 SETTLE_TURNS = 16
 FREE_TICK_S = 0.02  # how finely timers run once the gate is open
 FREE, END = "free", "end"
-# Ranks of what is no peer's message: changes, then what wakes no task, then answers that tasks wait for.
-CHANGE, QUIET, ANSWER = 0, 1, 2
 
 
 class StepClock:
@@ -83,22 +74,15 @@ class StepGate:
         self._on_fault = on_fault
         self._seen: dict[str, int] = dict.fromkeys(self._sources, 0)  # source -> newest token's step
         self._blocked_on = ""  # a source that the next step lacks; looked at first
-        # Messages since the start, by role of the peer, FRAMES and ANSWERS: what came, what the tokens count, what
-        # was handed over. came >= counted as soon as a step may begin; a peer's surplus belongs to later steps.
+        # Messages since the start, by role of the peer, FRAMES and ANSWERS: what came, what the tokens count.
+        # came >= counted as soon as a step may begin; a peer's surplus belongs to later steps.
         self._came: dict[str, int] = {}
         self._counted: dict[str, int] = {}
-        self._taken: dict[str, int] = {}
         self._short: dict[str, int] = {}  # those with came < counted, and how much was counted
         # To whom we sent how many; and what the next token must say of it, and of the counts that it passes on.
         self._sent: dict[str, int] = {}
         self._news: dict[tuple[str, str], int] = {}
-        # (rank, source) -> what came since the last step, oldest first
-        self._notes: dict[tuple[int, str], list[Call]] = {}
-        self._inbox: dict[str, deque[Call]] = {name: deque() for name in self.peers}
-        self._markets: list[Call] = []
-        self._soon: list[Call] = []
-        self._timers: list[_Timer] = []  # heap
-        self._timer_no = 0
+        self._turn = StepTurn(self.peers)
         self._now_ns = start_ns  # of the step to come
         self._next_phase = ""
         self._busy_count = 0
@@ -121,7 +105,7 @@ class StepGate:
         if self.open:
             call()
             return
-        self._notes.setdefault((rank, source), []).append(call)
+        self._turn.note(source, call, rank=rank)
 
     def frame(self, source: str, call: Call) -> None:
         """A websocket message of the venue; `source` names the connection."""
@@ -135,7 +119,7 @@ class StepGate:
         elif self.open:
             call()
         else:
-            self._inbox[name].append(call)
+            self._turn.peer(name, call)
             self._count(name)
 
     def sent(self, name: str) -> None:
@@ -152,11 +136,11 @@ class StepGate:
         elif self.stepping:
             self._on_fault(OurFault(f"{self.role}: lost {name} in lock-step, step {self.step}"))
         else:
-            self._notes.pop((CHANGE, f"link {name}"), None)
+            self._turn.forget(f"link {name}")
 
     def market(self, release: Call) -> None:
         """A subscriber: `release` hands over all that it has read, and is called in each step."""
-        self._markets.append(release)
+        self._turn.market(release)
 
     def token(self, token: FrameToken) -> None:
         """`token.sender` has finished a step (the venue: has said all of it)."""
@@ -180,15 +164,15 @@ class StepGate:
         if self.open:
             asyncio.get_running_loop().call_soon(self._guarded, call)
         else:
-            self._soon.append(call)
+            self._turn.soon(call)
 
-    def every(self, interval_ns: int, call: Call) -> _Timer:
+    def every(self, interval_ns: int, call: Call) -> StepTimer:
         """Call each `interval_ns` of recorded time, first after one; missed turns are skipped."""
-        return self._add(_Timer(self.clock.now_ns() + interval_ns, self._next_no(), interval_ns, call))
+        return self._turn.every(self.clock.now_ns(), interval_ns, call)
 
-    def at(self, at_ns: int, call: Call) -> _Timer:
+    def at(self, at_ns: int, call: Call) -> StepTimer:
         """Call once, in the first step at or after `at_ns`."""
-        return self._add(_Timer(at_ns, self._next_no(), 0, call))
+        return self._turn.at(at_ns, call)
 
     async def sleep(self, wait_s: float) -> None:
         """Recorded seconds."""
@@ -258,11 +242,7 @@ class StepGate:
             self._settling.cancel()
         if self._free_timer is not None:
             self._free_timer.cancel()
-        self._timers.clear()
-        self._soon.clear()
-        self._notes.clear()
-        self._inbox.clear()
-        self._markets.clear()
+        self._turn.clear()
 
     # --- a step --------------------------------------------------------------------------------------------------
 
@@ -296,55 +276,18 @@ class StepGate:
         self._phase = self._next_phase
         self._working = True
         self.clock.set(self._now_ns)
-        self._deliver(step)
+        if self._turn.deliver(self._counted):
+            self._woken = True
         if self._phase == END and not self._ended:
             self._ended = True
             for call in self.on_end:
                 call()
-        self._end_of_turn()
-        self._run_timers()
+        self._turn.end_turn()
+        self._turn.run_timers(self.clock.now_ns())
         if self._woken or self._busy_count:
             self._settling = asyncio.get_running_loop().create_task(self._settle(), name=f"{self.role}/step")
         else:
             self._finish()
-
-    def _deliver(self, step: int) -> None:
-        if self._notes:
-            notes, self._notes = self._notes, {}
-            for key in sorted(notes):
-                if key[0] != QUIET:
-                    self._woken = True
-                for call in notes[key]:
-                    call()
-        for name, queue in self._inbox.items():
-            if queue:
-                for _ in range(self._counted.get(name, 0) - self._taken.get(name, 0)):
-                    queue.popleft()()
-                self._taken[name] = self._counted.get(name, 0)
-        for release in self._markets:
-            release()
-
-    def _end_of_turn(self) -> None:
-        while self._soon:
-            calls, self._soon = self._soon, []
-            for call in calls:
-                call()
-
-    def _run_timers(self) -> None:
-        now_ns, timers = self.clock.now_ns(), self._timers
-        again: list[_Timer] = []
-        while timers and timers[0].due_ns <= now_ns:
-            timer = heapq.heappop(timers)
-            if timer.call is None:
-                continue
-            call = timer.call
-            if timer.interval_ns:
-                timer.due_ns += ((now_ns - timer.due_ns) // timer.interval_ns + 1) * timer.interval_ns
-                again.append(timer)
-            call()
-        for timer in again:
-            heapq.heappush(timers, timer)
-        self._end_of_turn()
 
     async def _settle(self) -> None:
         """Let tasks run until they wait for something of a later step."""
@@ -357,7 +300,7 @@ class StepGate:
                     self._idle.clear()
                     await self._idle.wait()
                     self._woken = True
-                self._end_of_turn()
+                self._turn.end_turn()
             self._finish()
         except Exception as error:
             self._on_fault(error)
@@ -380,21 +323,13 @@ class StepGate:
         """Hand over what waits; from here on nothing waits any more."""
         self.open = True
         self.clock.free()
-        notes, self._notes = self._notes, {}
-        for key in sorted(notes):
-            for call in notes[key]:
-                call()
-        for queue in self._inbox.values():
-            while queue:
-                queue.popleft()()
-        for release in self._markets:
-            release()
-        self._end_of_turn()
+        self._turn.deliver()
+        self._turn.end_turn()
         self._tick_freely()
 
     def _tick_freely(self) -> None:
         self._free_timer = asyncio.get_running_loop().call_later(FREE_TICK_S, self._tick_freely)
-        self._guarded(self._run_timers)
+        self._guarded(lambda: self._turn.run_timers(self.clock.now_ns()))
 
     # --- inside --------------------------------------------------------------------------------------------------
 
@@ -431,29 +366,3 @@ class StepGate:
         if not future.done():
             self._woken = True
             future.set_result(value)
-
-    def _add(self, timer: _Timer) -> _Timer:
-        heapq.heappush(self._timers, timer)
-        return timer
-
-    def _next_no(self) -> int:
-        self._timer_no += 1
-        return self._timer_no
-
-
-class _Timer:
-    """Fires by the recording's clock; equal times in the order of their making."""
-
-    __slots__ = ("call", "due_ns", "interval_ns", "no")
-
-    def __init__(self, due_ns: int, no: int, interval_ns: int, call: Call) -> None:
-        self.due_ns = due_ns
-        self.no = no
-        self.interval_ns = interval_ns
-        self.call: Call | None = call
-
-    def __lt__(self, other: _Timer) -> bool:
-        return (self.due_ns, self.no) < (other.due_ns, other.no)
-
-    def cancel(self) -> None:
-        self.call = None

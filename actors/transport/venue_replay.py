@@ -16,13 +16,15 @@ from typing import Any, Protocol
 from actors.sim.messages import Exchange, SimCommand
 from actors.sim.recording import SNAPSHOT, RecordedFrame, RecordingFacts
 from actors.transport.step_gate import END, FREE
+from actors.transport.step_times import LEAD_STEP_NS, moments
+from actors.transport.step_times import steps as step_times
 from actors.transport.venue_desk import VenueClock, Wake
 from actors.transport.venue_pace import Pace
 from actors.transport.venue_recording import merge_frames
 from actors.transport.venue_server import VenueServer
 from actors.transport.venue_steps import VenueSteps
 from actors.venues.binance.market import BinanceMarket
-from actors.vocab.units import NS_PER_MS, NS_PER_S
+from actors.vocab.units import NS_PER_S
 from actors.vocab.venue_io import DepthDelta, DepthSnapshot, MarketEvent
 
 log = logging.getLogger(__name__)
@@ -33,14 +35,6 @@ SETTLE_S = 3.0
 _POLL_S = 0.02
 # Less than the second by which a venue lets a client's clock run ahead of its own.
 PREROLL_NS = NS_PER_S // 2
-# A lock-step replay with a fleet: clocks start so long before the first frame, time for connections, leases and the
-# gateway's first questions; and go on so long after the last one, time for every cancel and its answer.
-LEAD_NS = 2 * NS_PER_S
-DRAIN_NS = 2 * NS_PER_S
-LEAD_STEP_NS = 10 * NS_PER_MS
-IDLE_STEP_NS = 100 * NS_PER_MS  # where a recording is silent; no timer of a live actor needs a finer one
-# An exchange that wants to act sooner than this after the last step acts then; its own latencies are longer.
-STEP_MIN_NS = NS_PER_MS // 10
 # A depth stream is recorded at one speed; clients may have subscribed to another.
 _DIFF_DEPTH = re.compile(r"(.+@depth)(@\d+ms)?")
 _DEPTH_SPEEDS = ("", "@0ms", "@100ms", "@250ms", "@500ms")
@@ -210,18 +204,13 @@ class Replay:
 
     def _moments(self) -> Iterator[list[tuple[int, RecordedFrame]]]:
         """All frames of one moment, as (index of the file, frame), until the recordings end or are cut."""
-        moment: list[tuple[int, RecordedFrame]] = []
-        for item in merge_frames(self._paths):
-            if item[1].symbol and item[1].symbol not in self._symbols:
-                continue
-            if moment and item[1].recv_ns > moment[0][1].recv_ns + self._moment_ns:
-                yield moment
-                moment = []
-                if self._cut or 0 < self._until_ns < item[1].recv_ns:
-                    return
-            moment.append(item)
-        if moment:
+        played = moments(
+            merge_frames(self._paths), symbols=self._symbols, moment_ns=self._moment_ns, until_ns=self._until_ns
+        )
+        for moment in played:
             yield moment
+            if self._cut:
+                return
 
     async def _play_in_steps(self, steps: VenueSteps) -> None:
         """Lead in, the recording, and time for the last cancels; afterwards all clocks run by themselves."""
@@ -229,43 +218,25 @@ class Replay:
         await steps.ready()
         self.state = "playing"
         now_ns = self._start_ns
-        for moment in self._moments():
-            now_ns = await self._step_until(moment[0][1].recv_ns, now_ns, steps)
-            self._begin_moment(max(now_ns, moment[0][1].recv_ns))
-            self._send_moment(moment)
-            now_ns = max(now_ns, moment[-1][1].recv_ns)
+        for step in step_times(self._moments(), start_ns=now_ns, next_due_ns=self._next_due_ns):
+            now_ns = step.now_ns
+            self._begin_moment(step.begin_ns)
+            if step.ending:
+                self.state = "ending"
+            self._send_moment(step.frames)
             self._hold(now_ns)
-            await steps.take(now_ns)
-        self.state = "ending"
-        end_ns = now_ns + DRAIN_NS
-        while now_ns < end_ns:
-            now_ns += LEAD_STEP_NS
-            await self._empty_step(now_ns, steps, END)
+            await steps.take(now_ns, END if step.ending else "")
         self.ended_ns = now_ns
-        await self._empty_step(now_ns + LEAD_STEP_NS, steps, FREE)
+        now_ns += LEAD_STEP_NS
+        self._begin_moment(now_ns)
+        self._send_moment(())
+        await steps.take(now_ns, FREE)
         steps.open()
         for clock in {id(stage.clock): stage.clock for stage in self._distinct()}.values():
             clock.free()
 
-    async def _step_until(self, recorded_ns: int, now_ns: int, steps: VenueSteps) -> int:
-        """Steps without a frame: where the exchange has something to say, and so often that timers keep their rhythm.
-
-        Returns where time stands then, before `recorded_ns`.
-        """
-        interval_ns = IDLE_STEP_NS if self.frames_count else LEAD_STEP_NS
-        while True:
-            due_ns = min(stage.exchange.next_due_ns() for stage in self._distinct())
-            next_ns = min(max(due_ns, now_ns + STEP_MIN_NS), now_ns + interval_ns)
-            if next_ns >= recorded_ns:
-                return now_ns
-            now_ns = next_ns
-            await self._empty_step(now_ns, steps, "")
-
-    async def _empty_step(self, now_ns: int, steps: VenueSteps, phase: str) -> None:
-        self._begin_moment(now_ns)
-        for stage in self._distinct():
-            stage.server.flush()
-        await steps.take(now_ns, phase)
+    def _next_due_ns(self) -> int:
+        return min(stage.exchange.next_due_ns() for stage in self._distinct())
 
     def _begin_moment(self, now_ns: int) -> None:
         """What was due before is done before."""
