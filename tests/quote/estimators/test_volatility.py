@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import math
+import random
 
 import pytest
 
-from actors.quote.estimators.volatility import EwmaVolatility, bps_per_root_min, bps_per_root_s, kline_variance_per_s
+from actors.quote.estimators.volatility import (
+    EwmaVolatility,
+    TwoScaleVolatility,
+    bps_per_root_min,
+    bps_per_root_s,
+    kline_variance_per_s,
+)
 from actors.vocab.market import Kline
 from actors.vocab.units import NS_PER_S
 
@@ -112,3 +119,53 @@ def test_candles_over_a_hole_are_not_compared() -> None:
 def test_units_of_a_yearly_volatility() -> None:
     assert bps_per_root_s(0.6) == pytest.approx(1.068434608, rel=1e-9)
     assert bps_per_root_min(bps_per_root_s(0.6)) == pytest.approx(8.276059, rel=1e-6)
+
+
+def walk(volatility: TwoScaleVolatility | EwmaVolatility, *, step: float, bounce: float, seed: int = 5) -> None:
+    """A minute and a half of samples every 50 ms: a walk of `step` a sample seen through a `bounce`."""
+    rng, level = random.Random(seed), math.log(100.0)
+    for sample in range(20_000):
+        level += rng.gauss(0, step)
+        volatility.update(math.exp(level + rng.choice((-bounce, bounce))), sample * NS_PER_S // 20)
+
+
+def test_two_scales_see_the_walk_and_not_the_bounce() -> None:
+    """The bounce is three steps: the plain form reads more than four times too much."""
+    truth = 1e-5 * math.sqrt(20)
+    plain, two_scale = EwmaVolatility(theta_s=200), TwoScaleVolatility(theta_s=200, scale=20)
+
+    walk(plain, step=1e-5, bounce=3e-5)
+    walk(two_scale, step=1e-5, bounce=3e-5)
+
+    assert plain.per_root_s > 4 * truth
+    assert two_scale.per_root_s == pytest.approx(truth, rel=0.15)
+
+
+def test_two_scales_agree_with_one_where_there_is_no_bounce() -> None:
+    plain, two_scale = EwmaVolatility(theta_s=200), TwoScaleVolatility(theta_s=200, scale=5)
+    walk(plain, step=1e-5, bounce=0.0)
+    walk(two_scale, step=1e-5, bounce=0.0)
+
+    assert two_scale.per_root_s == pytest.approx(plain.per_root_s, rel=0.05)
+
+
+def test_nothing_but_bounce_is_no_volatility() -> None:
+    volatility = TwoScaleVolatility(theta_s=10, scale=4)
+    for sample in range(2_000):
+        volatility.update(100 + sample % 2, sample * NS_PER_S // 20)
+
+    assert volatility.per_root_s < 0.3 * 0.01
+
+
+def test_two_scales_keep_the_rules_of_one() -> None:
+    """Seed, gap, prices that are none."""
+    volatility = TwoScaleVolatility(theta_s=10, scale=3)
+    volatility.seed(1e-8)
+    assert volatility.bps == pytest.approx(1.0)
+
+    for second, price in enumerate([100, 100, 100, math.nan, 0.0, 100]):
+        volatility.update(price, second * NS_PER_S)
+    volatility.skip_gap()
+    for second in range(10, 60):
+        volatility.update(150.0, second * NS_PER_S)
+    assert volatility.bps < 0.1
