@@ -38,6 +38,7 @@ def main() -> None:
             settings=settings,
             seed=1,
             start_ns=frames[0].recv_ns,
+            first_prices={one.symbol: one.first_price for one in facts.symbols},
             has_snapshot=bool(facts.snapshots) or any(frame.channel == SNAPSHOT for frame in frames),
         )
         began_s = time.process_time()

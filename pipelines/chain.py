@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from actors.feed.engine import FeedEngine
@@ -59,8 +59,12 @@ class Chain:
         seed: int,
         start_ns: int,
         has_snapshot: bool = True,
+        first_prices: Mapping[str, float] | None = None,
     ) -> None:
-        """`has_snapshot` False: the recording holds none; books are built from deltas and confirmed by the ticker."""
+        """`has_snapshot` False: the recording holds none; books are built from deltas and confirmed by the ticker.
+
+        `first_prices` by symbol: a spot account starts with coins of those.
+        """
         self.venue = venue
         self.now_ns = start_ns
         self._has_snapshot = has_snapshot
@@ -68,7 +72,12 @@ class Chain:
         self.decisions_count = 0  # updates that a quote engine looked at
         symbols = tuple(row.symbol for row in instruments)
         self.exchange = RecordedExchange(
-            venue=venue, instruments=instruments, settings=settings.sim, seed=seed, start_ms=start_ns // NS_PER_MS
+            venue=venue,
+            instruments=instruments,
+            settings=settings.sim,
+            seed=seed,
+            start_ms=start_ns // NS_PER_MS,
+            first_prices=first_prices,
         )
         self.exchange.open_account(ACCOUNT, start_ns)
         # Reads frames for the venue; the feed has a reader of its own, as in life.

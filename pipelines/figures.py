@@ -271,7 +271,7 @@ class Figures:
             two_sided_share=self.uptime.shares(duration_s),
             orders={key: int(value) for key, value in merge_counts([one["orders"] for one in gateways]).items()},
             fills_by_symbol={row["symbol"]: int(row["fills_count"]) for row in risk.get("symbols", [])},
-            pnl={**pnl, "net": net},
+            pnl={**pnl, "net": net, "stock": Decimal(exact.get("stock_usd", "0"))},
             risk=risk.get("risk", {}),
             latency_us={name: one.summary() for name, one in latency.items()},
             cpu_share={"total": round(cpu_share, 4), "by_actor_kind": self.cpu_by_kind(duration_s)},

@@ -181,8 +181,12 @@ def test_venues_own_spot_client_trades_and_watches(tmp_path: Path) -> None:
     from binance_common.configuration import ConfigurationRestAPI, ConfigurationWebSocketStreams
     from binance_sdk_spot.spot import Spot
 
+    def coins(rest: Any) -> float:
+        return {row.asset: float(row.free) for row in rest.get_account().data().balances}["BTC"]
+
     def trade(rest: Any) -> None:
         assert "BTCUSDT" in {row.symbol for row in rest.exchange_info().data().symbols}
+        before = coins(rest)
         book = rest.depth("BTCUSDT", limit=20).data()
         order = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT_MAKER", "quantity": 0.01}
         placed = rest.new_order(**order, price=float(book.bids[10][0])).data()
@@ -192,8 +196,7 @@ def test_venues_own_spot_client_trades_and_watches(tmp_path: Path) -> None:
         assert rest.get_open_orders("BTCUSDT").data() == []
         rest.new_order("BTCUSDT", "BUY", "MARKET", quantity=0.01)
         assert {row.symbol for row in rest.my_trades("BTCUSDT").data()} == {"BTCUSDT"}
-        balances = {row.asset: float(row.free) for row in rest.get_account().data().balances}
-        assert 0 < balances["BTC"] <= 0.01
+        assert 0 < coins(rest) - before <= 0.01
 
     async def scene() -> None:
         async with venues(tmp_path) as endpoints:

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 
 from actors.console.audit_lives import CLOCK_SLACK_MS
-from actors.console.audit_views import Clocks, Key, Ours, Use, Verdict, moved_lots, position_lots, verdict
+from actors.console.audit_views import Clocks, Key, Ours, Use, Verdict, held_lots, moved_lots, verdict
 from actors.risk.limits import lot_price_nusd, nusd, usd
 from actors.venues.ledger import LedgerAmendment, LedgerBook, LedgerOrder
 from actors.vocab.instruments import Instrument
@@ -168,13 +168,16 @@ class _Machine:
         for book in books:
             self._venues[book.venue] = _Limit(f"venue {book.venue}", risk.venue_usd_max)
             for instrument in book.instruments:
-                self._add(book, instrument, risk.net_base_usd_max, risk.symbol_usd_max)
+                stock_lots = ours.stock_lots((book.venue, instrument.symbol))
+                self._add(book, instrument, stock_lots, risk.net_base_usd_max, risk.symbol_usd_max)
             for row in book.orders:
                 self._orders[book.venue, row.symbol, row.venue_order_id] = _Order(row)
 
-    def _add(self, book: LedgerBook, instrument: Instrument, base_usd: float, symbol_usd: float) -> None:
+    def _add(
+        self, book: LedgerBook, instrument: Instrument, stock_lots: int, base_usd: float, symbol_usd: float
+    ) -> None:
         key, base = (book.venue, instrument.symbol), instrument.base
-        opening = position_lots(book, instrument) - sum(moved_lots(book, instrument))
+        opening = held_lots(book, instrument) - stock_lots - sum(moved_lots(book, instrument))
         self.symbols[key] = _Symbol(book.venue, base, opening)
         self._symbols[key] = _Limit(f"symbol {book.venue} {instrument.symbol}", symbol_usd)
         if base not in self._bases:

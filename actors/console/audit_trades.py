@@ -8,9 +8,8 @@ from decimal import Decimal
 
 import msgspec
 
-from actors.console.audit_views import CENT, Ours, Verdict, position_lots, traded_lots, verdict
+from actors.console.audit_views import CENT, Ours, Verdict, held_lots, traded_lots, verdict
 from actors.risk.accounts import USD_LIKE
-from actors.risk.ledger import LedgerState
 from actors.venues.ledger import LedgerBook, LedgerTrade
 from actors.vocab.instruments import Instrument
 from actors.vocab.orders import Fill, PositionAdjust
@@ -87,7 +86,8 @@ def compare_positions(ours: Ours, book: LedgerBook) -> Verdict:
     ours_count = theirs_count = 0
     for instrument in _traded(ours, book):
         symbol = instrument.symbol
-        theirs = position_lots(book, instrument)
+        # A stock that we took for larger or smaller than it was shows here as a position that differs.
+        theirs = held_lots(book, instrument) - ours.stock_lots((book.venue, symbol))
         risk, gateway = by_risk.get(symbol, 0), by_gateway.get(symbol, by_risk.get(symbol, 0))
         ours_count += risk != 0
         theirs_count += theirs != 0
@@ -161,7 +161,7 @@ def venue_money(ours: Ours, book: LedgerBook) -> Money | None:
             else:
                 fees_total += fee
                 cash -= fee
-        held = position_lots(book, instrument)
+        held = held_lots(book, instrument)
         if held != traded_lots(book, symbol):
             cash += _untraded_cash(ours, book, instrument)
         mark = Decimal(ours.marks.mid2.get((book.venue, symbol), 0)) / 2
@@ -225,14 +225,13 @@ def _net_by_symbol(ours: Ours, books: Sequence[LedgerBook], money: Sequence[Mone
 
 
 def _untraded_cash(ours: Ours, book: LedgerBook, instrument: Instrument) -> Decimal:
-    """What our ledger paid for lots that no trade of the book moved: positions from before, fees in the base coin.
+    """What our ledger paid for lots that no trade of the book moved: stock, positions from before, base coin fees.
 
     The venue has no price for those; risk took them over at its mid of that moment, and so do we.
     """
-    row = next((r for r in ours.history.ledgers if (r.venue, r.symbol) == (book.venue, instrument.symbol)), None)
-    if row is None:
+    state = ours.ledger((book.venue, instrument.symbol))
+    if state is None:
         return ZERO
-    state = LedgerState.from_json(row.state_json)
     fills = [fill for fill in ours.history.fills if (fill.venue, fill.symbol) == (book.venue, instrument.symbol)]
     traded = sum(
         (
@@ -241,7 +240,7 @@ def _untraded_cash(ours: Ours, book: LedgerBook, instrument: Instrument) -> Deci
         ),
         ZERO,
     )
-    return Decimal(state.cash_usd) - traded
+    return Decimal(state.cash_usd) - traded - Decimal(state.stock_paid_usd or "0")
 
 
 def _fee_usd(row: LedgerTrade, instrument: Instrument) -> Decimal | None:

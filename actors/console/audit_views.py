@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from actors.journal.history import History
+from actors.risk.ledger import LedgerState
 from actors.risk.witness import AHEAD_KEY
 from actors.venues.ledger import LedgerBook
 from actors.vocab.config.risk import RiskSettings
@@ -38,6 +39,16 @@ class Ours(msgspec.Struct, frozen=True):
     client_prefix: str  # of the client ids of our orders, with its dash
     marks: FinalMarks | None = None  # None: risk did not live to tell
     summary: Mapping[str, Any] | None = None  # summary.json; None: not written yet
+
+    def ledger(self, key: Key) -> LedgerState | None:
+        """Risk's newest journalled ledger of a symbol."""
+        row = next((row for row in self.history.ledgers if (row.venue, row.symbol) == key), None)
+        return None if row is None else LedgerState.from_json(row.state_json)
+
+    def stock_lots(self, key: Key) -> int:
+        """Coins that a spot account started with, as our journal has it: positions are counted from there."""
+        state = self.ledger(key)
+        return 0 if state is None else state.stock_lots
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -133,8 +144,8 @@ def verdict(check: str, ours: object, theirs: object, findings: Sequence[str]) -
     return Verdict(check, str(ours), str(theirs), not findings, shown, len(findings))
 
 
-def position_lots(book: LedgerBook, instrument: Instrument) -> int:
-    """The venue's own position; on spot the whole lots of the base coin."""
+def held_lots(book: LedgerBook, instrument: Instrument) -> int:
+    """What the venue says is held: the position; on spot the whole lots of the base coin, stock included."""
     if instrument.market == "perp":
         return next((row.position_lots for row in book.positions if row.symbol == instrument.symbol), 0)
     held = next((Decimal(row.wallet) for row in book.account.balances if row.asset == instrument.base), Decimal(0))

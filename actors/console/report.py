@@ -139,6 +139,7 @@ def _pnl_table(summary: Mapping[str, Any]) -> str:
     rows = [
         ("spread capture", pnl["spread_capture_usd"]),
         ("inventory", pnl["inventory_usd"]),
+        ("of it, price moves of starting coins", pnl.get("stock_usd", 0.0)),
         ("fees", -pnl["fees_usd"]),
         ("funding", pnl["funding_usd"]),
         ("residual", pnl["residual_usd"]),

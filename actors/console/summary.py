@@ -38,7 +38,7 @@ class RunFacts(msgspec.Struct, frozen=True):
     two_sided_share: Mapping[str, float]  # per symbol, after all quote
     orders: Mapping[str, int]
     fills_by_symbol: Mapping[str, int]
-    pnl: Mapping[str, Decimal]  # net, spread_capture, inventory, fees, funding
+    pnl: Mapping[str, Decimal]  # net, spread_capture, inventory, fees, funding; stock, a part of inventory
     risk: Mapping[str, Any]
     latency_us: Mapping[str, Mapping[str, float]]
     cpu_share: Mapping[str, Any]
@@ -80,6 +80,7 @@ def build_summary(facts: RunFacts) -> dict[str, Any]:
         "pnl": {
             **{f"{name}_usd": _usd(value) for name, value in pnl.items()},
             "residual_usd": _usd(residual),
+            "stock_usd": _usd(facts.pnl.get("stock", Decimal(0))),  # of inventory: price moves of starting coins
         },
         "risk": dict(facts.risk),
         "latency_us": {name: _latency(facts.latency_us.get(name)) for name in LATENCIES},

@@ -3,6 +3,9 @@
 Every fill and adjustment gets the next number, over all lives of the gateway: a new life goes on after the highest
 number in risk's journal. What was numbered but never journalled is fetched from the venue again by trade id and
 numbered again, so the journal sees each trade once.
+
+A spot account's *stock* is the coins that it held before we first traded it: what a desk wants to have. Positions are
+counted from it, so that selling out of the stock is a short position and buying back closes it.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from actors.gateway.ordertable import TrackedOrder
 from actors.vocab.errors import check
 from actors.vocab.instruments import Instrument
 from actors.vocab.market import Side
-from actors.vocab.orders import Fill, PositionAdjust
+from actors.vocab.orders import STARTING_BALANCE, Fill, PositionAdjust
 from actors.vocab.venue_io import VenueFill
 
 # Journalled fills kept for quote engines that ask again.
@@ -29,10 +32,23 @@ Entry = Fill | PositionAdjust
 class SymbolAccount:
     """Position and trades of one symbol."""
 
-    __slots__ = ("avg_price_ticks", "dust", "fills_count", "floor_id", "last_id", "lots", "prev_no", "seen")
+    __slots__ = (
+        "avg_price_ticks",
+        "dust",
+        "fills_count",
+        "floor_id",
+        "is_started",
+        "last_id",
+        "lots",
+        "prev_no",
+        "seen",
+        "stock_lots",
+    )
 
     def __init__(self) -> None:
-        self.lots = 0  # signed, whole lots that can be traded
+        self.lots = 0  # signed, whole lots that can be traded, beyond the stock
+        self.stock_lots = 0  # spot only, never negative
+        self.is_started = False  # the stock is known: from the journal, or from the first comparison
         self.dust = Decimal(0)  # base coin beyond `lots`, in [0, lot): fees in the base coin leave it behind
         self.avg_price_ticks = 0.0
         self.floor_id = 0  # trades up to here were booked in an earlier life, or so long ago that we forgot them
@@ -166,11 +182,20 @@ class Ledger:
         account.avg_price_ticks = avg_price_ticks or account.avg_price_ticks
         return self._adjust(symbol, account, instrument.size_text(moved), instrument.base, reason, event_ns)
 
-    def start(self, symbol: str, *, lots: int, avg_price_ticks: float, trade_id: int) -> None:
+    def bring_in(self, instrument: Instrument, lots: int) -> Entry:
+        """Take coins that were there before us for the stock: the position stays what it is."""
+        account = self.account(instrument.symbol)
+        check(not account.is_started, f"{self.venue} {instrument.symbol}: its stock is known already")
+        account.stock_lots, account.is_started = lots, True
+        amount = instrument.size_text(lots)
+        return self._adjust(instrument.symbol, account, amount, instrument.base, STARTING_BALANCE, 0)
+
+    def start(self, symbol: str, *, lots: int, avg_price_ticks: float, trade_id: int, stock_lots: int = 0) -> None:
         """Set where the journal stands with `symbol`; only before its first booking."""
         account = self.account(symbol)
         check(not account.fills_count, f"{self.venue} {symbol}: the journal's position came after a fill")
         account.lots = lots
+        account.stock_lots, account.is_started = stock_lots, True
         account.avg_price_ticks = avg_price_ticks
         account.floor_id = account.last_id = trade_id
 

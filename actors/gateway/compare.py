@@ -233,7 +233,10 @@ class Comparison:
             return  # changed entries of the private stream: our fills tell the same
         if reconciler.answered(m.request_no) is None:
             return
-        told = {row.symbol: (row.position_lots, row.entry_ticks) for row in m.positions}
+        account = core.ledger.account
+        told = {
+            row.symbol: (row.position_lots - account(row.symbol).stock_lots, row.entry_ticks) for row in m.positions
+        }
         fresh = not self.is_known and not self._journal_told
         before, self._differed = self._differed, self._differences({symbol: lots for symbol, (lots, _) in told.items()})
         sure = {
@@ -262,6 +265,9 @@ class Comparison:
     def _adopt(self, symbol: str, difference: int, entry_ticks: float, *, fresh: bool) -> None:
         core = self._core
         instrument = core.instruments[symbol]
+        if instrument.market == "spot" and difference > 0 and not core.ledger.account(symbol).is_started:
+            self._publish(core.ledger.bring_in(instrument, difference))
+            return
         ours = core.ledger.position(symbol)
         reason = "found at start" if fresh else "venue differs from fills"
         if not fresh and instrument.market == "spot" and abs(difference) <= 1:
@@ -281,6 +287,8 @@ class Comparison:
         self._reconciler.finish()
         self._next_ns = core.now_ns + int(core.settings.reconcile_interval_s * NS_PER_S)
         self.is_known = True
+        for symbol in core.instruments:
+            core.ledger.account(symbol).is_started = True
         for order in core.table.live():
             order.absorb_lots = 0
         if not self.is_reconciled and self.private_up:

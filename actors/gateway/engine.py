@@ -369,7 +369,11 @@ class GatewayEngine:
         self._block_heard = True
         for row in m.journalled:
             core.ledger.start(
-                row.symbol, lots=row.position_lots, avg_price_ticks=row.avg_price_ticks, trade_id=row.trade_id
+                row.symbol,
+                lots=row.position_lots,
+                avg_price_ticks=row.avg_price_ticks,
+                trade_id=row.trade_id,
+                stock_lots=row.stock_lots,
             )
         self.comparison.journal_told(m.since_ms)
         if m.last_fill_no >= 0:
@@ -634,7 +638,7 @@ class GatewayEngine:
         foreign_buys, foreign_sells = self.comparison.foreign_lots(m.symbol)
         long_lots, short_lots = self.gate.bounds(m.side, m.long_lots, m.short_lots, position)
         if not core.limits.short:
-            short_lots = min(short_lots, 0)
+            short_lots = min(short_lots, core.ledger.account(m.symbol).stock_lots)
         return envelope_refusal(
             side=m.side,
             lots=added,
@@ -778,6 +782,7 @@ class GatewayEngine:
                 dying[1],
                 self._open,
                 refs,
+                account.stock_lots,
             ),
         )
 

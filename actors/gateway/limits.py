@@ -46,7 +46,7 @@ class VenueLimits(msgspec.Struct, frozen=True):
     open_orders_all: int  # weight of the open orders of all symbols
     amends: bool  # an order's price and size can be changed in place, under the same client id
     countdown: bool  # has a dead man's switch per symbol
-    short: bool  # positions below zero are possible
+    short: bool  # more can be sold than the account holds
 
 
 _W = Window.WEIGHT_1M

@@ -344,10 +344,11 @@ class QuoteEngine:
         return self._again(now_ns, Cause.LEASE)
 
     def _wants(self) -> tuple[int, int]:
+        spot = self.instrument is not None and self.instrument.market == "spot"
         return wanted_lots(
             position_lots=self.position.lots,
             sizes=self._quoter.sizes,
-            spot=self.instrument is not None and self.instrument.market == "spot",
+            short_lots_max=self.position.stock_lots if spot else None,
             closing=bool(self._stopping),
         )
 

@@ -65,18 +65,19 @@ class LeaseKeeper:
         )
 
 
-def wanted_lots(*, position_lots: int, sizes: Sizes, spot: bool, closing: bool) -> tuple[int, int]:
+def wanted_lots(*, position_lots: int, sizes: Sizes, short_lots_max: int | None, closing: bool) -> tuple[int, int]:
     """Worst-case (long, short) that the ladder would like, position included.
 
     In whole ladders, so that a partial fill changes nothing, and up to the own cap; the position itself is always
-    in it. Spot can't go short: what it may sell is what it holds.
+    in it. Spot can't go shorter than the stock that it started with, `short_lots_max`; None: no such bound.
     """
     ladder = sizes.ladder_lots
     long_lots = short_lots = 0
     if not closing and ladder > 0:
         long_lots = min(sizes.cap_lots, _up_to_multiple(position_lots, ladder) + LADDERS_WANTED * ladder)
-        if not spot:
-            short_lots = min(sizes.cap_lots, _up_to_multiple(-position_lots, ladder) + LADDERS_WANTED * ladder)
+        short_lots = min(sizes.cap_lots, _up_to_multiple(-position_lots, ladder) + LADDERS_WANTED * ladder)
+        if short_lots_max is not None:
+            short_lots = min(short_lots, short_lots_max)
     return max(0, position_lots, long_lots), max(0, -position_lots, short_lots)
 
 

@@ -23,10 +23,20 @@ class Booked(enum.Enum):
 
 
 class PositionKeeper:
-    __slots__ = ("_gap_high_no", "_gap_low_no", "_seen_nos", "holes_count", "last_fill_no", "lots", "mismatches_count")
+    __slots__ = (
+        "_gap_high_no",
+        "_gap_low_no",
+        "_seen_nos",
+        "holes_count",
+        "last_fill_no",
+        "lots",
+        "mismatches_count",
+        "stock_lots",
+    )
 
     def __init__(self) -> None:
         self.lots = 0
+        self.stock_lots = 0  # spot: held at position 0
         self.last_fill_no = 0
         self.holes_count = 0
         self.mismatches_count = 0  # no fill missing, yet the gateway's count is not ours plus the fill
@@ -37,6 +47,7 @@ class PositionKeeper:
     def adopt(self, state: HolderState) -> None:
         """Start from the gateway's truth."""
         self.lots = state.position_lots
+        self.stock_lots = state.stock_lots
         self.last_fill_no = state.last_fill_no
         self._gap_low_no = self._gap_high_no = 0
         self._seen_nos.clear()

@@ -9,7 +9,7 @@ from actors.risk.leasing import Leasing
 from actors.risk.seats import Desk, Seat
 from actors.vocab.instruments import Instrument
 from actors.vocab.leases import RiskState
-from actors.vocab.orders import Fill, OrderRow, PositionAdjust
+from actors.vocab.orders import STARTING_BALANCE, Fill, OrderRow, PositionAdjust
 from actors.vocab.units import NS_PER_S
 
 # Quote currencies counted as one USD each. They are not; a limit on their difference belongs to the feeds of them.
@@ -105,6 +105,8 @@ class Accounts:
         reason = adjust.reason.lower()
         if "funding" in reason:
             ledger.funding(self._value_usd(seat.instrument, adjust.asset, Decimal(adjust.amount)))
+        elif adjust.reason == STARTING_BALANCE:
+            ledger.bring_in(seat.instrument.lots(adjust.amount))
         change = adjust.position_lots - ledger.known_lots
         if change and seat.opened:
             core.book.foreign(seat.lease, position_change_lots=change)

@@ -129,7 +129,11 @@ class RiskCore:
         lease = self.book.get(row.venue, row.symbol)
         lease = lease if lease is not None else self.book.add(row.venue, row.symbol, row.base)
         journalled = next((r for r in self.loaded.ledgers if (r.venue, r.symbol) == (row.venue, row.symbol)), None)
-        ledger = Ledger(row, opening_lots=0 if journalled is None else journalled.position_lots)
+        if journalled is None:
+            ledger = Ledger(row)
+        else:
+            stock_lots = LedgerState.from_json(journalled.state_json).stock_lots
+            ledger = Ledger(row, opening_lots=journalled.position_lots, stock_lots=stock_lots)
         seat = Seat(row, lease, ledger, int(self.settings.price_move_window_s * 1e9))
         if journalled is not None:
             seat.trade_id = journalled.trade_id

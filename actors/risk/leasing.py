@@ -409,9 +409,11 @@ class Leasing:
             last_fill_no=desk.applied_no,
             since_ms=since_ms,
             journalled=tuple(
-                JournalledSymbol(symbol, seat.trade_id, seat.ledger.known_lots, seat.ledger.average_ticks)
+                JournalledSymbol(
+                    symbol, seat.trade_id, seat.ledger.known_lots, seat.ledger.average_ticks, seat.ledger.stock_lots
+                )
                 for symbol, seat in desk.seats.items()
-                if seat.trade_id or seat.ledger.known_lots
+                if seat.trade_id or seat.ledger.known_lots or seat.ledger.stock_lots
             ),
         )
         row = BlockRow(request.venue, request.gateway, first, self._id_block_size, core.wall_ms())

@@ -6,6 +6,10 @@ The identity of the report, with mid as the mark (twice the mid is a whole numbe
     spread capture = sum over fills of side * (mid at the fill - price) * size
     inventory      = sum over time of position * change of mid  =  cash + position * mid - spread capture
 
+A spot account's stock, the coins it started with, is no position. It is valued at the first mid, so bringing it in is
+no profit; its later changes of value are part of inventory (`stock_usd` says how much), because the account's equity
+has them. `net_float`, which limits watch, leaves them out: no stop of quoting could prevent that loss.
+
 Fees and funding are decimals of the quote currency. Average price, realised and unrealised profit are the usual
 weighted-average accounting of the same fills; realised + unrealised = spread capture + inventory.
 """
@@ -32,6 +36,7 @@ class PnlParts(msgspec.Struct, frozen=True):
     residual_usd: Decimal
     realised_usd: Decimal
     unrealised_usd: Decimal
+    stock_usd: Decimal = Decimal(0)  # change of value of the stock; contained in inventory and unrealised
 
 
 class LedgerState(msgspec.Struct, frozen=True):
@@ -49,6 +54,8 @@ class LedgerState(msgspec.Struct, frozen=True):
     buy_lots: int
     sell_lots: int
     turnover_usd: str
+    stock_lots: int = 0
+    stock_paid_usd: str = ""  # value of the stock at its first mid; empty before it
 
     def to_json(self) -> str:
         return msgspec.json.encode(self).decode()
@@ -71,6 +78,7 @@ class Ledger:
         "_cost",
         "_opening_lots",
         "_realised",
+        "_stock_paid",
         "_turnover",
         "_unit",
         "buy_lots",
@@ -80,11 +88,13 @@ class Ledger:
         "mid2",
         "position_lots",
         "sell_lots",
+        "stock_lots",
         "unit_float",
     )
 
-    def __init__(self, instrument: Instrument, *, opening_lots: int = 0) -> None:
-        """`opening_lots` is held already; it is taken over at the first mid, so it neither gains nor loses before."""
+    def __init__(self, instrument: Instrument, *, opening_lots: int = 0, stock_lots: int = 0) -> None:
+        """`opening_lots` is held already; it is taken over at the first mid, so it neither gains nor loses before.
+        So is the stock."""
         self._unit: Decimal = instrument.usd_per_tick_lot_exact / 2  # USD of one half tick on one lot
         self.unit_float = float(self._unit)
         self.position_lots = 0
@@ -106,13 +116,15 @@ class Ledger:
         self.buy_lots = 0
         self.sell_lots = 0
         self._opening_lots = opening_lots
+        self.stock_lots = stock_lots
+        self._stock_paid: Decimal | None = None  # USD; None before the first mid
 
     # --- events ----------------------------------------------------------------------------------------------
 
     @property
     def awaits_price(self) -> bool:
         """Whether lots wait to be taken over at the first mid."""
-        return self._opening_lots != 0
+        return self._opening_lots != 0 or (self.stock_lots != 0 and self._stock_paid is None)
 
     def mark(self, mid2: int) -> None:
         """Take a new mid, as bid plus ask in ticks."""
@@ -120,6 +132,8 @@ class Ledger:
         if self._opening_lots:
             lots, self._opening_lots = self._opening_lots, 0
             self.adjust(lots)
+        if self.stock_lots and self._stock_paid is None:
+            self._stock_paid = self.stock_lots * mid2 * self._unit
 
     def fill(self, side: Side, price_ticks: int, lots: int) -> None:
         """Book one execution. Without any mark yet its own price is the mid: it captures nothing."""
@@ -144,6 +158,11 @@ class Ledger:
             return
         self._cash -= change_lots * self.mid2
         self._trade(change_lots, self.mid2)
+
+    def bring_in(self, lots: int) -> None:
+        """The stock is `lots`; valued at the mid of now, or at the first one."""
+        self.stock_lots = lots
+        self._stock_paid = lots * self.mid2 * self._unit if self.mid2 else None
 
     def fee(self, amount_usd: Decimal) -> None:
         self.fees_usd += amount_usd
@@ -172,6 +191,7 @@ class Ledger:
         """Positions are counted in lots of another size; the caller follows with `rebase`."""
         self.position_lots = self.position_lots * numerator // denominator
         self._opening_lots = self._opening_lots * numerator // denominator
+        self.stock_lots = self.stock_lots * numerator // denominator
         self.buy_lots = self.buy_lots * numerator // denominator
         self.sell_lots = self.sell_lots * numerator // denominator
 
@@ -197,12 +217,17 @@ class Ledger:
         return self.position_lots + self._opening_lots
 
     @property
+    def stock_paid_usd(self) -> Decimal:
+        """Value of the stock at its first mid; 0 before it."""
+        return self._stock_paid or Decimal(0)
+
+    @property
     def average_ticks(self) -> float:
         """Average price of the position; 0.0 when flat."""
         return float(self._cost / self.position_lots / 2) if self.position_lots else 0.0
 
     def net_float(self) -> float:
-        """Net profit as a float, for limits watched at each mark. Reports use `parts`."""
+        """Net profit as a float, for limits watched at each mark: without the stock's. Reports use `parts`."""
         half_ticks = self._cash + self.position_lots * self.mid2
         return half_ticks * self.unit_float + float(self._carried_cash) - float(self.fees_usd) + float(self.funding_usd)
 
@@ -210,8 +235,9 @@ class Ledger:
         unit = self._unit
         gross = (self._cash + self.position_lots * self.mid2) * unit + self._carried_cash
         capture = self._capture * unit + self._carried_capture
-        inventory = gross - capture
-        net = gross - self.fees_usd + self.funding_usd
+        stock = Decimal(0) if self._stock_paid is None else self.stock_lots * self.mid2 * unit - self._stock_paid
+        inventory = gross + stock - capture
+        net = gross + stock - self.fees_usd + self.funding_usd
         realised = _decimal(self._realised * Fraction(unit) + self._carried_realised)
         unrealised = _decimal((self.position_lots * self.mid2 - self._cost) * Fraction(unit))
         return PnlParts(
@@ -222,7 +248,8 @@ class Ledger:
             funding_usd=self.funding_usd,
             residual_usd=net - (capture + inventory - self.fees_usd + self.funding_usd),
             realised_usd=realised,
-            unrealised_usd=unrealised,
+            unrealised_usd=unrealised + stock,
+            stock_usd=stock,
         )
 
     @property
@@ -246,6 +273,8 @@ class Ledger:
             buy_lots=self.buy_lots,
             sell_lots=self.sell_lots,
             turnover_usd=str(self.turnover_usd),
+            stock_lots=self.stock_lots,
+            stock_paid_usd="" if self._stock_paid is None else str(self._stock_paid),
         )
 
     def restore(self, state: LedgerState) -> None:
@@ -264,6 +293,8 @@ class Ledger:
         self.fills_count = state.fills_count
         self.buy_lots = state.buy_lots
         self.sell_lots = state.sell_lots
+        self.stock_lots = state.stock_lots
+        self._stock_paid = Decimal(state.stock_paid_usd) if state.stock_paid_usd else None
         if self.mid2:
             self.position_lots, self._opening_lots = state.position_lots, 0
         else:

@@ -326,6 +326,7 @@ class SimVenueActor:
             settings=self._settings.sim,
             seed=self._seed,
             start_ms=clock.now_ns() // NS_PER_MS,
+            first_prices={symbol.symbol: symbol.first_price for each in facts for symbol in each.symbols},
         )
         reader = BinanceMarket(f"binance_{market}", listed)
         books = RecordedBooks(

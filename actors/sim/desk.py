@@ -175,7 +175,7 @@ class Desk(ABC):
     def open_account(self, account: str, now_ns: int, balances: dict[str, Decimal] | None = None) -> None:
         if account in self._accounts:
             raise OurFault(f"{self.venue}: account {account} is open already")
-        funds = balances or {self._quote: Decimal(str(self.settings.balance_usd))}
+        funds = balances or self._starting_funds()
         if self.market == "perp":
             if set(funds) != {self._quote}:
                 raise ConfigError(f"{self.venue}: a perpetual account holds {self._quote} only, not {sorted(funds)}")
@@ -187,6 +187,20 @@ class Desk(ABC):
         self._limits[account] = OrderLimits(self.market)
         for asset, amount in funds.items():
             self.ledger.record_income(account, symbol="", kind="TRANSFER", amount=amount, asset=asset, now_ns=now_ns)
+
+    def _starting_funds(self) -> dict[str, Decimal]:
+        """Cash, and on spot whole lots of each coin, or nobody could sell before having bought."""
+        funds = {self._quote: Decimal(str(self.settings.balance_usd))}
+        for symbol, instrument in self._instruments.items() if self.market == "spot" else ():
+            lot_usd = self._opening_ticks(symbol) * instrument.usd_per_tick_lot
+            if lot_usd > 0 and instrument.base not in funds:
+                lots = round(self.settings.spot_coins_usd / lot_usd)
+                funds[instrument.base] = lots * instrument.lot * instrument.multiplier
+        return {asset: amount for asset, amount in funds.items() if amount}
+
+    def _opening_ticks(self, symbol: str) -> float:
+        """Price that starting coins are counted by; 0.0 when there is none yet, then there are none."""
+        return self.mark_ticks(symbol)
 
     def handle(self, request: ClientRequest, now_ns: int) -> list[SimCommand]:
         if request.account not in self._accounts:

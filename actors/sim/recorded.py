@@ -19,7 +19,7 @@ recording's time: never in the CPU's.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from actors.sim.desk import NEVER_NS, Desk, OrderBook
 from actors.sim.matching import NOTHING_TO_REDUCE, BookEvent, Expiry, Match
@@ -312,7 +312,9 @@ class RecordedExchange(Desk):
         seed: int = 0,
         start_ms: int = 0,
         latency: LatencyModel | None = None,
+        first_prices: Mapping[str, float] | None = None,
     ) -> None:
+        """`first_prices` by symbol, in quote currency: what starting coins of spot accounts are counted by."""
         constant = ConstantLatency(
             int(settings.order_latency_ms * NS_PER_MS), int(settings.response_latency_ms * NS_PER_MS)
         )
@@ -327,6 +329,7 @@ class RecordedExchange(Desk):
         self._funding_ns = NEVER_NS  # paid when the recording's own next funding time moves on
         behind = queue_model(settings.queue_model)
         self._books = {symbol: RecordedBook(symbol, behind, self._room_to_reduce) for symbol in self._instruments}
+        self._first_prices = dict(first_prices or {})
         self._marks: dict[str, MarkPrice] = {}
         self._last_trade_ticks: dict[str, int] = {}
         self._klines: dict[str, list[Kline]] = {symbol: [] for symbol in self._instruments}
@@ -421,6 +424,10 @@ class RecordedExchange(Desk):
         if bid and ask:
             return (bid + ask) / 2
         return float(self._last_trade_ticks.get(symbol, 0))
+
+    def _opening_ticks(self, symbol: str) -> float:
+        """No frame has been played yet when accounts open."""
+        return self._first_prices.get(symbol, 0.0) / self._instruments[symbol].tick_float
 
     def funding_rate(self, symbol: str) -> float:
         recorded = self._marks.get(symbol)

@@ -5,6 +5,7 @@ A grant is an *envelope* on the worst-case position of one symbol at one venue a
     position + every buy that may still be live   <=  long_lots
     position - every sell that may still be live  >= -short_lots
 
+On spot a position is what is held beyond the account's *stock*, the coins it started with; a lack of them is short.
 Fills move size from "live" to "position", so an envelope survives them. Raising an envelope takes effect at
 once; lowering it returns size to the pool only after the gateway has *fenced*: refused all older tokens for
 ever and confirmed every order under them terminal or within the new envelope.
@@ -145,6 +146,7 @@ class JournalledSymbol(Record, frozen=True):
     trade_id: int
     position_lots: int
     avg_price_ticks: float = 0.0
+    stock_lots: int = 0  # spot: what the account started with; positions are counted from it
 
 
 class Kill(Message, frozen=True):

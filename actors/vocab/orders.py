@@ -138,6 +138,7 @@ class HolderState(Message, frozen=True):
     dying_sell_lots: int
     complete: bool
     open_refs: tuple[int, ...] = ()  # this holder's orders that live here; any other it believes in is gone
+    stock_lots: int = 0  # spot: coins held at position 0, so the most that may be sold below it
 
 
 class OrderUpdate(Message, frozen=True):
@@ -183,6 +184,9 @@ class FillsAgain(Message, frozen=True):
 
     venue: str
     from_no: int
+
+
+STARTING_BALANCE = "starting balance"  # reason of a `PositionAdjust`: coins a spot account held before we traded
 
 
 class PositionAdjust(Message, frozen=True):

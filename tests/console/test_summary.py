@@ -49,6 +49,7 @@ def test_parts_of_pnl_sum_to_net() -> None:
         "fees_usd": 0.4,
         "funding_usd": -0.1,
         "residual_usd": 0.0,
+        "stock_usd": 0.0,
     }
     assert failures(summary) == []
 

@@ -8,6 +8,7 @@ from actors.gateway.commands import FromHolder, FromRisk, HolderLink, StopAsked,
 from actors.vocab.leases import AccountLeaseRequest, BlockRequest, JournalledSymbol, Kill, RiskState
 from actors.vocab.market import Side
 from actors.vocab.orders import (
+    STARTING_BALANCE,
     CancelAll,
     CancelOrder,
     Fill,
@@ -29,6 +30,7 @@ from actors.vocab.venue_io import (
     StreamUp,
     VenueCancel,
     VenueCountdown,
+    VenueFunding,
     VenueOpenOrdersQuery,
     VenuePlace,
     VenuePositionsQuery,
@@ -398,6 +400,39 @@ def test_spot_cannot_be_sold_short() -> None:
     assert "short" in bench.told(OrderUpdate)[0].reason
     bench.say(bench.order(Side.SELL, lots=5))
     assert bench.written(VenuePlace)
+
+
+def test_coins_of_a_new_spot_account_are_stock_and_no_position() -> None:
+    bench = Bench("binance_spot").start(positions=(Position(SYMBOL, 5, 0.0),))
+    (told,) = bench.engine.core.ledger.again(1)
+    assert isinstance(told, PositionAdjust)
+    assert (told.reason, told.position_lots, told.amount, told.asset) == (STARTING_BALANCE, 0, "0.005", "BTC")
+    assert bench.engine.exposure(SYMBOL).position_lots == 0
+    bench.hello()
+    assert (bench.told(HolderState)[-1].position_lots, bench.told(HolderState)[-1].stock_lots) == (0, 5)
+
+    bench.fill(bench.live(Side.SELL, lots=5), 5)
+
+    assert bench.engine.exposure(SYMBOL).position_lots == -5
+    assert bench.engine.core.counters["position_mismatches"] == 0
+
+
+def test_a_later_life_counts_from_the_journalled_stock() -> None:
+    """Held are 6: the stock of 5, and a position of 1 by the journal."""
+    row = JournalledSymbol(SYMBOL, 40, 1, 0.0, stock_lots=5)
+    bench = Bench("binance_spot").start(
+        positions=(Position(SYMBOL, 6, 0.0),), journalled=(row,), last_fill_no=3, since_ms=1_700_000_000_000
+    )
+    assert bench.engine.core.ledger.again(1) == []
+    assert bench.engine.exposure(SYMBOL).position_lots == 1
+    assert bench.engine.core.ledger.account(SYMBOL).stock_lots == 5
+
+
+def test_coins_that_come_later_are_a_position() -> None:
+    bench = Bench("binance_spot").start()
+    bench.send(VenueFunding("", "BTC", "0.005", "deposit", 7))
+    assert bench.engine.exposure(SYMBOL).position_lots == 5
+    assert bench.engine.core.ledger.account(SYMBOL).stock_lots == 0
 
 
 def test_too_many_fills_halt_the_side() -> None:

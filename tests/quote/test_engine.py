@@ -144,6 +144,21 @@ def test_spot_never_asks_to_be_short() -> None:
     assert (request.want_long_lots, request.want_short_lots) == (12, 0)
 
 
+def test_spot_asks_to_be_as_short_as_it_has_coins() -> None:
+    import msgspec
+
+    quoter = engine()
+    quoter.handle(InstrumentRow(msgspec.structs.replace(BTC, market="spot")), T0)
+    quoter.handle(book(1, T0), T0)
+    quoter.handle(GatewayLink(True, GATEWAY), T0)
+    quoter.handle(RiskLink(True), T0)
+
+    request = quoter.handle(holder_state(stock_lots=6), T0)[0]
+
+    assert isinstance(request, LeaseRequest)
+    assert (request.want_long_lots, request.want_short_lots) == (8, 6)
+
+
 def test_restart_adopts_the_gateways_truth_and_counts_dying_orders() -> None:
     """Orders of the former life still count: with 30 dying buys only 2 of the cap's 33 lots of room are left."""
     quoter = engine()

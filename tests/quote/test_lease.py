@@ -21,24 +21,27 @@ def sizes() -> Sizes:
 
 
 @pytest.mark.parametrize(
-    ("position", "spot", "closing", "expected"),
+    ("position", "stock", "closing", "expected"),
     [
-        (0, False, False, (8, 8)),
-        (4, False, False, (12, 4)),
-        (1, False, False, (12, 8)),  # a partial fill asks for the next whole ladder, and for no less on the other side
-        (-4, False, False, (4, 12)),
-        (30, False, False, (33, 0)),  # the cap
-        (40, False, False, (40, 0)),  # beyond the cap the position itself is still in the wish
-        (-40, False, False, (0, 40)),
-        (6, True, False, (16, 0)),
-        (6, False, True, (6, 0)),
-        (-6, False, True, (0, 6)),
+        (0, None, False, (8, 8)),
+        (4, None, False, (12, 4)),
+        (1, None, False, (12, 8)),  # a partial fill asks for the next whole ladder, and for no less on the other side
+        (-4, None, False, (4, 12)),
+        (30, None, False, (33, 0)),  # the cap
+        (40, None, False, (40, 0)),  # beyond the cap the position itself is still in the wish
+        (-40, None, False, (0, 40)),
+        (6, 0, False, (16, 0)),  # spot without coins of its own
+        (0, 6, False, (8, 6)),
+        (-4, 6, False, (4, 6)),
+        (0, 50, False, (8, 8)),
+        (6, None, True, (6, 0)),
+        (-6, None, True, (0, 6)),
     ],
 )
 def test_wishes_hold_the_position_and_two_ladders(
-    position: int, spot: bool, closing: bool, expected: tuple[int, int]
+    position: int, stock: int | None, closing: bool, expected: tuple[int, int]
 ) -> None:
-    assert wanted_lots(position_lots=position, sizes=sizes(), spot=spot, closing=closing) == expected
+    assert wanted_lots(position_lots=position, sizes=sizes(), short_lots_max=stock, closing=closing) == expected
 
 
 def test_sizes_follow_the_price_in_steps() -> None:
@@ -53,7 +56,7 @@ def test_sizes_follow_the_price_in_steps() -> None:
 def test_sizes_are_nothing_before_a_price() -> None:
     found = Sizes(settings().quote)
 
-    assert wanted_lots(position_lots=3, sizes=found, spot=False, closing=False) == (3, 0)
+    assert wanted_lots(position_lots=3, sizes=found, short_lots_max=None, closing=False) == (3, 0)
 
 
 def test_more_is_asked_at_once_and_less_after_a_while() -> None:

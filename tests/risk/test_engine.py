@@ -22,7 +22,7 @@ from actors.vocab.leases import (
 )
 from actors.vocab.market import Side
 from actors.vocab.opinions import RiskView
-from actors.vocab.orders import Fill, FillsAgain, OrderState, PositionAdjust
+from actors.vocab.orders import STARTING_BALANCE, Fill, FillsAgain, OrderState, PositionAdjust
 from tests.risk.stage import GATEWAY, VENUE, Stage, opened
 
 # --- the start -----------------------------------------------------------------------------------------------
@@ -395,6 +395,29 @@ def test_a_position_found_before_the_first_price_keeps_its_first_price_over_a_re
 
     for stage in (first, second):  # five lots of 0.01 coins, up by 20 ticks of 0.1
         assert Decimal(stage.engine.summary()["pnl_exact"]["net_usd"]) == Decimal("0.1")
+
+
+def test_starting_coins_are_no_position_and_keep_their_first_price_over_a_restart() -> None:
+    first = Stage()
+    first.use_instruments()
+    first.hear(GATEWAY, PositionAdjust(VENUE, "BTCUSDT", 1, 0, "0.050", "BTC", STARTING_BALANCE, 0))
+    first.fill_no = 1
+    first.report(BTCUSDT=(0, 0, 0))
+    first.marks(BTCUSDT=10_000)
+    first.marks(BTCUSDT=10_020)
+    second = Stage(loaded=first.journal.load())
+    second.fill_no = 1
+    second.use_instruments()
+    second.report(BTCUSDT=(0, 0, 0))
+    second.marks(BTCUSDT=10_020)
+
+    for stage in (first, second):
+        summary = stage.engine.summary()
+        assert (summary["symbols"][0]["stock_lots"], summary["symbols"][0]["position_lots"]) == (5, 0)
+        assert Decimal(summary["pnl_exact"]["net_usd"]) == Decimal(summary["pnl_exact"]["stock_usd"]) == Decimal("0.1")
+        assert summary["risk"]["day_loss_usd"] == 0
+        assert summary["risk"]["starting_coins_usd"] == 50
+        assert summary["risk"]["exposed_usd_max"] == 0
 
 
 def test_the_ledger_goes_on_after_a_restart_inside_the_run() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -37,6 +38,29 @@ def test_the_reference_case_of_the_identity() -> None:
     assert parts.net_usd == Decimal("0.2400055")
     assert parts.residual_usd == 0
     assert ledger.position_lots == 0
+
+
+def test_a_stock_is_no_profit_when_brought_in_and_its_price_counts_from_then_on() -> None:
+    early, late = Ledger(CENT), Ledger(CENT)
+    early.bring_in(10)  # before any price
+    assert early.awaits_price
+    for ledger in (early, late):
+        ledger.mark(20_000)
+    late.bring_in(10)
+    for ledger in (early, late):
+        assert ledger.parts().net_usd == 0
+        ledger.fill(Side.SELL, 10_001, 4)
+        ledger.mark(20_020)  # 10 cents up on ten coins of stock, 9 down on four sold
+
+        parts = ledger.parts()
+        assert (ledger.known_lots, ledger.stock_lots) == (-4, 10)
+        assert (parts.net_usd, parts.stock_usd, parts.residual_usd) == (Decimal("0.64"), Decimal("1.00"), 0)
+        assert parts.realised_usd + parts.unrealised_usd == parts.spread_capture_usd + parts.inventory_usd
+        assert ledger.net_float() == pytest.approx(-0.36)  # limits watch what was traded
+
+        again = Ledger(CENT, opening_lots=-4)
+        again.restore(LedgerState.from_json(ledger.state().to_json()))
+        assert again.parts() == parts
 
 
 def test_average_price_realised_and_unrealised() -> None:

@@ -44,12 +44,13 @@ def instrument(symbol: str = "AAAUSDT", *, market: Market = "perp", **changes: A
 
 
 def still(**changes: Any) -> SimSettings:
-    """No takers and no latency: nothing happens to our orders but what the test does."""
+    """No takers, no latency, no coins: nothing happens to our orders but what the test does."""
     fields: dict[str, Any] = {
         "taker_rate_per_s": 0.0,
         "informed_share": 0.0,
         "order_latency_ms": 0.0,
         "frames_per_s": 30.0,
+        "spot_coins_usd": 0.0,
     }
     return SimSettings(**(fields | changes))
 

@@ -179,6 +179,16 @@ def test_money_must_cover_an_order() -> None:
     assert reject(spot.place("o4", BUY, 9_900, 10)) == (FaultKind.FUNDS, -2010)  # locked by o3
 
 
+def test_spot_accounts_start_with_whole_lots_of_each_coin() -> None:
+    exchange = sim(market="spot", symbols=("AAAUSDT", "BBBUSDT"), settings=still(spot_coins_usd=2_500.0))
+    exchange.open_account("us", START_NS)
+
+    # Lots of 0.1 coins at about 100: ten dollars each.
+    balances = {each.asset: Decimal(each.wallet) for each in exchange.account_state("us").balances}
+    assert balances == {"USDT": 1_000_000, "AAA": Decimal("25"), "BBB": Decimal("25")}
+    ack(Client(exchange).place("o1", SELL, 10_100, 10))
+
+
 def test_order_limits_refuse_at_once_and_say_when_to_come_back() -> None:
     exchange = sim(market="spot")
     replies = []

@@ -16,6 +16,12 @@ class SimSettings(Settings):
     maker_fee_bps: float = Field(2.0, ge=-5, le=100)
     taker_fee_bps: float = Field(5.0, ge=-5, le=100)
     balance_usd: float = Field(1_000_000.0, gt=0)
+    spot_coins_usd: float = Field(
+        2_500.0,
+        ge=0,
+        description="value of each coin that a spot account starts with; below quote.position_usd_max its asks end "
+        "before its bids do",
+    )
     funding_interval_s: float = Field(28_800.0, gt=0)
     faults: str = Field("none", description="a named mix of `sim/faults.py`")
     queue_model: str = Field(
