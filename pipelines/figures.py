@@ -71,8 +71,9 @@ class Figures:
                 self._incarnations[role] = incarnation
             self.statuses[role] = status
             self._take_cpu(role, float(status.get("cpu_s", 0.0)))
-        for symbol, row in self.quotes().items():
-            self.uptime.add(symbol, int(row["two_sided_ns"]))
+            if role.startswith("quote:"):
+                for symbol, row in status.get("symbols", {}).items():
+                    self.uptime.add(symbol, int(row["two_sided_ns"]))
 
     def start_counting(self) -> None:
         """All symbols quote: shares of time and CPU count from here."""

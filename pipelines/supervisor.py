@@ -13,11 +13,13 @@ import logging
 import shutil
 import signal
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import psutil
+from ray.exceptions import RayActorError
 
 from actors.console.audit_views import AuditResult
 from actors.console.report import render_report
@@ -25,7 +27,7 @@ from actors.console.screen import Screen
 from actors.console.summary import build_summary, failures
 from actors.transport.identity import TCP_AUTO
 from actors.transport.meters import Histogram
-from actors.vocab.control import RunDescription
+from actors.vocab.control import QuoteGroup, RunDescription
 from actors.vocab.errors import ConfigError, VenueFault
 from pipelines.audit_ledger import audit_run
 from pipelines.cards import posted
@@ -35,18 +37,17 @@ from pipelines.metrics import Metrics
 from pipelines.plan import RunPlan, make_runtime_dir
 from pipelines.run_folder import write_risk, write_run
 from pipelines.simulation import start_simulation
-from pipelines.topology import Fleet, RegistryName, describe, ray_card, ray_pss_mb, start_ray
+from pipelines.topology import Fleet, RegistryName, describe, ray_card, ray_pss_mb, start_ray, starts_at_once
 
 log = logging.getLogger("supervisor")
 
 POLL_INTERVAL_S = 1.0
-# Every status of fifty quote actors is a Ray call; twice the poll's interval halves what watching costs.
-QUOTES_POLL_EVERY = 2
+# Each quote actor is asked once a round, and never all at once: fifty answers in a burst would hold up their quotes.
+QUOTES_ROUND_S = 2.0
+QUOTES_TURN_S = 0.1
 HEARTBEAT_INTERVAL_S = 1.0
 ECHO_INTERVAL_S = 0.1
 CALL_TIMEOUT_S = 5.0
-# A quote wave: Ray starts about as many workers at once as there are cores; more would only wait in its queue.
-WAVE_SIZE = 10
 STOP_TIMEOUT_S = 15.0
 
 
@@ -146,8 +147,10 @@ class Supervisor:
         self._figures = Figures(plan, dashboard=dashboard)
         self._startup: dict[str, float] = {"ray_ready_s": self._since_start()}
         self._ray_call = Histogram()
-        self._polls = 0
         self._answered: set[str] = set()  # roles that have spoken at least once
+        self._turns: deque[str] = deque()  # quote roles in the order in which they are asked
+        self._turns_due = 0.0  # how many of them may be asked by now
+        self._asking: dict[str, asyncio.Task[None]] = {}  # the questions to them that are out
         self._given_up: dict[str, str] = {}  # role -> why the registry does not let it live again
         self._quoting_since_s: float | None = None  # when all symbols quoted for the first time
         self._cpu_samples: list[float] = []
@@ -167,6 +170,7 @@ class Supervisor:
             watchers = [
                 asyncio.create_task(self._forever(self._heartbeat, HEARTBEAT_INTERVAL_S)),
                 asyncio.create_task(self._forever(self._poll, POLL_INTERVAL_S)),
+                asyncio.create_task(self._forever(self._poll_some_quotes, QUOTES_TURN_S)),
                 asyncio.create_task(self._forever(self._echo, ECHO_INTERVAL_S)),
             ]
             await asyncio.wait({up, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -240,14 +244,19 @@ class Supervisor:
         for venue in plan.venues:
             for shard in range(shards):
                 fleet.start(f"feed:{venue}:{shard}", FeedActor, registry, venue, shard, shards, head=plan.mode == "sim")
+        # Who is quoted by comes first: the first symbol then quotes while the last ones start.
+        await asyncio.gather(*(self._alive(role) for role in list(fleet.handles)))
         groups = run.quote_groups
         screen.stage("actors", "starting quote actors", total=len(groups))
-        for at in range(0, len(groups), WAVE_SIZE):
-            wave = groups[at : at + WAVE_SIZE]
-            for group in wave:
+        room = asyncio.Semaphore(starts_at_once())
+
+        async def start_quotes(group: QuoteGroup) -> None:
+            async with room:
                 fleet.start(group.name, QuoteActor, registry, group.symbols, slot=True)
-            await asyncio.gather(*(self._alive(group.name) for group in wave))
-            screen.advance("actors", len(wave))
+                await self._alive(group.name)
+            screen.advance("actors", 1)
+
+        await asyncio.gather(*(start_quotes(group) for group in groups))
         if plan.use_llm:
             # Last: nobody waits for an opinion.
             count = plan.settings.llm.pool_size
@@ -255,8 +264,16 @@ class Supervisor:
                 fleet.start(f"llm:{index}", LlmActor, registry, index, count, head=plan.mode == "sim")
 
     async def _alive(self, role: str) -> None:
-        """Wait until the actor answers; the slow part is its process."""
-        await self._fleet.handles[role].pid.remote()
+        """Wait until the actor answers; the slow part is its process. One that dies first is started again by Ray, or
+        given up by the registry, which ends the run."""
+        while True:
+            try:
+                await self._fleet.handles[role].pid.remote()
+                break
+            except RayActorError:
+                await asyncio.sleep(POLL_INTERVAL_S)
+        if role.startswith("quote:"):
+            self._turns.append(role)
 
     async def _until_quoting(self, stopped: asyncio.Task[Any]) -> None:
         screen, figures, wanted = self._screen, self._figures, len(self._plan.symbols)
@@ -374,9 +391,23 @@ class Supervisor:
         if await self._ask(["registry"], "pid"):
             self._ray_call.record((time.monotonic_ns() - began_ns) / 1000)
 
+    async def _poll_some_quotes(self) -> None:
+        """The next few quote actors. Not awaited: one that is starting again must not keep the others waiting."""
+        self._turns_due += len(self._turns) * QUOTES_TURN_S / QUOTES_ROUND_S
+        while self._turns_due >= 1:
+            self._turns_due -= 1
+            role = self._turns[0]
+            self._turns.rotate(-1)
+            if role not in self._asking:
+                self._asking[role] = asyncio.create_task(self._ask_quote(role))
+
+    async def _ask_quote(self, role: str) -> None:
+        try:
+            self._figures.take(await self._ask([role], "status"))
+        finally:
+            del self._asking[role]
+
     async def _poll(self, *, everybody: bool = False) -> None:
-        everybody = everybody or self._polls % QUOTES_POLL_EVERY == 0 or self._quoting_since_s is None
-        self._polls += 1
         roles = [role for role in self._fleet.handles if everybody or not role.startswith("quote:")]
         statuses = await self._ask(roles, "status")
         given_up = statuses.pop("registry", {}).get("given_up", {})

@@ -28,7 +28,7 @@ from actors.vocab.orders import Fill, HolderState, OrderUpdate, PositionAdjust
 MARKET_CHANNEL, ORDERS_CHANNEL, RISK_CHANNEL = "market", "orders", "risk"
 SIGNALS_CHANNEL, VIEWS_CHANNEL = "signals", "views"
 # Finer than a beat and a renewal, coarse enough that fifty idle actors cost nothing to speak of.
-TICK_MS = 100
+TICK_MS = 200
 # Cancels are acknowledged in milliseconds; a gateway that is gone cancels by its own rule, so waiting longer is vain.
 STOP_TIMEOUT_S = 3.0
 

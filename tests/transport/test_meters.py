@@ -8,15 +8,15 @@ from actors.transport.meters import CpuShare, Histogram, LoopLag, machine_cpu_sh
 from tests.fakes import run_on, until
 
 
-def test_histogram_knows_its_percentiles_within_three_digits() -> None:
+def test_histogram_knows_its_percentiles_to_a_percent() -> None:
     histogram = Histogram()
     for value_us in range(1, 10_001):
         histogram.record(value_us)
     assert histogram.count == 10_000
-    assert histogram.p50 == pytest.approx(5_000, rel=1e-3)
-    assert histogram.p90 == pytest.approx(9_000, rel=1e-3)
-    assert histogram.p99 == pytest.approx(9_900, rel=1e-3)
-    assert histogram.max == pytest.approx(10_000, rel=1e-3)
+    assert histogram.p50 == pytest.approx(5_000, rel=1e-2)
+    assert histogram.p90 == pytest.approx(9_000, rel=1e-2)
+    assert histogram.p99 == pytest.approx(9_900, rel=1e-2)
+    assert histogram.max == pytest.approx(10_000, rel=1e-2)
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ def test_histogram_knows_its_percentiles_within_three_digits() -> None:
 def test_values_out_of_range_are_kept_at_the_edge(value_us: float, kept_us: int) -> None:
     histogram = Histogram()
     histogram.record(value_us)
-    assert histogram.max == pytest.approx(kept_us, rel=1e-3)
+    assert histogram.max == pytest.approx(kept_us, rel=1e-2)
     assert histogram.count == 1
 
 
