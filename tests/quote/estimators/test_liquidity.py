@@ -36,6 +36,14 @@ def test_depth_in_usd() -> None:
         ("deep", 1.6, 1.2, "deep"),
         ("deep", 1.4, 0.9, "normal"),
         ("deep", 0.4, 1.0, "thin"),
+        ("normal", 0.04, 1.0, "broken"),
+        ("deep", 1.0, 11.0, "broken"),
+        ("broken", 0.09, 1.0, "broken"),  # not far enough back
+        ("broken", 1.0, 7.0, "broken"),
+        ("broken", 0.2, 1.0, "thin"),
+        ("broken", 1.0, 1.0, "normal"),
+        ("normal", math.nan, 1.0, "broken"),
+        ("normal", 1.0, math.inf, "broken"),
     ],
 )
 def test_regime_has_hysteresis(before: str, depth: float, spread: float, after: str) -> None:
@@ -50,3 +58,23 @@ def test_first_sample_is_usual_and_the_mean_moves_slowly() -> None:
     assert liquidity.regime == "thin"
     # A sixtieth of the slow mean's time has passed: it has come down by about one percent of the difference.
     assert liquidity.note(depth_usd=400.0, spread=1e-4, now_ns=12 * NS_PER_S) == pytest.approx(0.4024, abs=2e-4)
+
+
+@pytest.mark.parametrize(("depth", "spread"), [(0.0, 1e-4), (1_000.0, 0.0), (1_000.0, -1e-4), (math.nan, 1e-4)])
+def test_a_book_that_is_none_is_broken_and_never_usual(depth: float, spread: float) -> None:
+    liquidity = LiquidityWatch()
+
+    assert liquidity.note(depth_usd=depth, spread=spread, now_ns=1) == 0.0
+    assert liquidity.regime == "broken"
+    assert liquidity.note(depth_usd=1_000.0, spread=1e-4, now_ns=2) == 1.0
+    assert liquidity.regime == "normal"
+
+
+def test_a_lost_book_is_broken_until_the_next_good_one() -> None:
+    liquidity = LiquidityWatch()
+    liquidity.note(depth_usd=1_000.0, spread=1e-4, now_ns=1)
+    liquidity.lost()
+    assert liquidity.regime == "broken"
+
+    liquidity.note(depth_usd=1_000.0, spread=1e-4, now_ns=2)
+    assert liquidity.regime == "normal"

@@ -1,0 +1,34 @@
+"""The micro-price live: mid plus what a fitted table says for this imbalance and spread.
+
+Source: Stoikov 2018; `microprice_fit.py` makes the table from a recording. It is looked up here, never fitted.
+Warm-up and staleness: none, only the present top counts. Neutral: the mid, for a top without sizes, a spread that is
+none, or a cell that the recording never showed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class FairTable:
+    """`ticks[s][b]` is the micro-price less the mid, in ticks: row s for a spread of s + 1 ticks, the last row for all
+    wider ones; column b for bid size / both sizes in [b/n, (b+1)/n)."""
+
+    __slots__ = ("_columns", "_rows", "_ticks")
+
+    def __init__(self, ticks: Sequence[Sequence[float]]) -> None:
+        self._ticks = tuple(tuple(row) for row in ticks)
+        self._rows = len(self._ticks)
+        self._columns = len(self._ticks[0])
+
+    def fair_ticks(self, bid_ticks: float, bid_lots: float, ask_ticks: float, ask_lots: float) -> float:
+        """Between bid and ask whatever the table says."""
+        mid = (bid_ticks + ask_ticks) / 2
+        total = bid_lots + ask_lots
+        spread = ask_ticks - bid_ticks
+        if total <= 0 or spread <= 0:
+            return mid
+        columns = self._columns
+        row = self._ticks[min(int(spread + 0.5), self._rows) - 1]
+        moved = mid + row[min(int(bid_lots / total * columns), columns - 1)]
+        return bid_ticks if moved < bid_ticks else ask_ticks if moved > ask_ticks else moved
