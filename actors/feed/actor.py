@@ -214,7 +214,7 @@ class FeedActor:
                 continue
             match command:
                 case PublishMarks():
-                    self._publisher.send(MARKS_TOPIC, command.marks)
+                    self._publisher.send(MARKS_TOPIC, command.marks, apart=True)
                 case FetchSnapshot():
                     self._host.spawn(self._fetch_snapshot(command), name=f"snapshot {command.symbol}")
                 case Reconnect():

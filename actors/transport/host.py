@@ -513,8 +513,10 @@ class ActorHost:
                 self._steps.send(token)
         elif self.role in self._cast.feeds:
             self.links.publish_token(token)
-        else:
+        elif not token.short:
             self.links.send_token(token, "gateway:")
+        elif self._steps is not None:
+            self._steps.send(token)
 
     # --- inside ----------------------------------------------------------------------------------------------
 

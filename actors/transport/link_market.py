@@ -2,6 +2,9 @@
 
 A message is [topic NUL, MessagePack]. The NUL makes ZeroMQ's prefix match exact: without it BTCUSDT would also bring
 BTCUSDT_250926.
+
+In lock-step a feed's messages wait for the end of their step and go with its token, as one message of many parts:
+[step topic NUL, token, topic NUL, MessagePack, topic NUL, …]. Readers take the topics that they asked for.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import zmq
 from actors.transport.link_hub import Hub
 from actors.transport.link_wire import Frames, Wire
 from actors.vocab import codec
-from actors.vocab.control import STEP_TOPIC, FrameToken
+from actors.vocab.control import SHORT_STEP_TOPIC, STEP_TOPIC, FrameToken
 from actors.vocab.message import Message
 
 # Per subscriber at the publisher and per publisher at the subscriber; about a second of fifty busy symbols.
@@ -33,14 +36,30 @@ class Publisher:
         self._on_subscribe = on_subscribe
         self._gate = hub.gate
         self.step_readers_count = 0  # lock-step: who listens to our tokens
+        self._held: Frames = []  # what goes with the next token; one step's messages, so as bounded as these
         self._wire = hub.wire(zmq.XPUB, self._on_frames, queue_max=MARKET_QUEUE_MAX)
         # Each subscriber is announced, not only the first of a topic: the late one needs the newest state too.
         self._wire.socket.setsockopt(zmq.XPUB_VERBOSER, 1)
         hub.bind(self._wire, channel)
 
-    def send(self, topic: bytes, message: Message) -> None:
-        """Send to all subscribers of exactly `topic` (and of everything). One with a full queue loses it."""
+    def send(self, topic: bytes, message: Message, *, apart: bool = False) -> None:
+        """Send to all subscribers of exactly `topic` (and of everything). One with a full queue loses it.
+
+        `apart`: not with the token, as it is for readers who leave out short steps.
+        """
+        gate = self._gate
+        if gate is not None and gate.publishes and gate.stepping and not apart:
+            self._held += (topic + END, codec.encode(message))
+            return
+        if gate is not None and apart:
+            gate.wake()
         self._wire.send([topic + END, codec.encode(message)])
+
+    def end_step(self, token: FrameToken) -> None:
+        """Send `token` to whoever takes its step, with all that was held for it."""
+        topic = SHORT_STEP_TOPIC if token.short else STEP_TOPIC
+        held, self._held = self._held, []
+        self._wire.send([topic + END, codec.encode(token), *held])
 
     def close(self) -> None:
         self._wire.close()
@@ -50,7 +69,7 @@ class Publisher:
         topic = note[1:].removesuffix(END)
         if topic == STEP_TOPIC:
             self.step_readers_count += 1 if note[:1] == b"\x01" else -1
-        elif note[:1] == b"\x01" and self._on_subscribe is not None:
+        elif topic != SHORT_STEP_TOPIC and note[:1] == b"\x01" and self._on_subscribe is not None:
             if self._gate is None:
                 self._on_subscribe(topic)
             else:
@@ -113,6 +132,8 @@ class Subscriber:
             for topic in sorted(self._topics):
                 self._subscribe(wire, topic)
             if self._gate is not None:
+                if not self._gate.sleeps:
+                    self._subscribe(wire, SHORT_STEP_TOPIC)
                 # Last, so that a publisher that knows of this one knows of all.
                 self._subscribe(wire, STEP_TOPIC)
         return self._wires[scheme]
@@ -122,14 +143,23 @@ class Subscriber:
         wire.look()
 
     def _on_frames(self, frames: Frames) -> None:
-        if len(frames) != 2:
+        if len(frames) != 2 and (self._gate is None or len(frames) % 2):
             self._hub.counters.undecodable += 1
             return
         message = self._hub.decode(frames[1])
         if self._gate is not None and type(message) is FrameToken:
+            for at in range(2, len(frames), 2):
+                self._keep(frames[at].removesuffix(END), frames[at + 1])
             self._gate.token(message)
         elif message is not None:
             self._batch.append((frames[0].removesuffix(END), message))
+
+    def _keep(self, topic: bytes, payload: bytes) -> None:
+        """A message that came with a token, if it was asked for."""
+        if topic in self._topics or b"" in self._topics:
+            message = self._hub.decode(payload)
+            if message is not None:
+                self._batch.append((topic, message))
 
     def _deliver(self) -> None:
         if self._batch and (self._gate is None or self._gate.open):

@@ -27,7 +27,7 @@ from actors.transport.link_market import Publisher, Subscriber
 from actors.transport.link_peers import SILENCE_MS, Client, Server
 from actors.transport.link_wire import Frames, Wire
 from actors.transport.step_gate import StepGate
-from actors.vocab.control import STEP_TOPIC, FrameToken, Greeting, Member
+from actors.vocab.control import FrameToken, Greeting, Member
 from actors.vocab.message import Message
 
 __all__ = ["Client", "LinkCounters", "LinkKeys", "Links", "Publisher", "Server", "Subscriber"]
@@ -132,9 +132,9 @@ class Links:
     # --- lock-step -------------------------------------------------------------------------------------------
 
     def publish_token(self, token: FrameToken) -> None:
-        """Send `token` behind everything that was published before."""
+        """Send `token` with everything that its step published."""
         for publisher in self._publishers:
-            publisher.send(STEP_TOPIC, token)
+            publisher.end_step(token)
 
     def send_token(self, token: FrameToken, kind: str) -> None:
         """Send `token` behind everything that was sent before to the servers of members whose name begins so."""

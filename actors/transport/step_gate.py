@@ -7,6 +7,9 @@ order of `step_turn.py`, and last the token goes out on the same links behind ev
 here depends on how long anything took, on addresses or on incarnations, so the same recording and seed give the same
 run.
 
+Risk and gateways leave out short steps (`step_plan.py`): for them step 7 may come after step 3. What arrives meanwhile
+waits, and none of their timers is due before the next step that they take.
+
 Before the first step all clocks stand and nothing is delivered but HTTP answers, so start-up cannot be seen either.
 After the last one (`phase` "free") the gate is open: it hands over at once, and the clock runs on by itself.
 
@@ -70,7 +73,11 @@ class StepGate:
         self.send_token: Callable[[FrameToken], None] = lambda token: None
         self.requests_count = 0
         self.peers = cast.peers(role)
+        self.publishes = role in cast.feeds  # our token goes to whoever subscribes
         self._sources = cast.sources(role)
+        # Whose messages belong to the step in which they were sent; all others' to the next one.
+        self._wakeful = cast.gateways if role in cast.quotes else ()
+        self.sleeps = cast.sleeps(role)  # leaves out short steps
         self._on_fault = on_fault
         self._seen: dict[str, int] = dict.fromkeys(self._sources, 0)  # source -> newest token's step
         self._blocked_on = ""  # a source that the next step lacks; looked at first
@@ -83,8 +90,13 @@ class StepGate:
         self._sent: dict[str, int] = {}
         self._news: dict[tuple[str, str], int] = {}
         self._turn = StepTurn(self.peers)
-        self._now_ns = start_ns  # of the step to come
+        # Of the step to come, as the newest token says. No source is more than one step ahead: the venue waits.
+        self._now_ns = start_ns
+        self._next_step = 0
         self._next_phase = ""
+        self._is_short = False
+        self._full_before = 0
+        self._wakes = False  # our token must say so
         self._busy_count = 0
         self._idle: asyncio.Event = asyncio.Event()
         self._working = False  # a step runs, or its tasks have not settled yet
@@ -126,6 +138,11 @@ class StepGate:
         """A message has left for the peer `name`."""
         if not self.open:
             self._sent[name] = self._news[self.role, name] = self._sent.get(name, 0) + 1
+            self._wakes |= name in self._wakeful
+
+    def wake(self) -> None:
+        """Something was published that those who leave out short steps take in the step of its publishing."""
+        self._wakes = True
 
     def link(self, name: str, up: bool, call: Call) -> None:
         """A link came up or went down. Before the first step an up and a down leave no trace."""
@@ -147,11 +164,14 @@ class StepGate:
         if self.open:
             return
         sender = token.sender
-        if token.step != self._seen.get(sender, -1) + 1:
+        before = token.full_before if self.sleeps else token.step - 1
+        if self._seen.get(sender, -1) != before:
             self._on_fault(OurFault(f"{self.role}: token {token.step} of {sender} after {self._seen.get(sender)}"))
             return
-        self._seen[sender] = token.step
+        self._seen[sender] = self._next_step = token.step
         self._now_ns, self._next_phase = token.now_ns, token.phase
+        self._is_short, self._full_before = token.short, token.full_before
+        self._wakes |= token.wakes
         if token.counts:
             self._take_counts(token)
         if not self._working:
@@ -248,7 +268,7 @@ class StepGate:
 
     def missing(self) -> str:
         """What the next step waits for, for people; "" for nothing."""
-        step = self.step + 1
+        step = max(self._next_step, self.step + 1)
         for source, seen in self._seen.items():
             if seen < step:
                 return f"token {step} of {source}"
@@ -256,8 +276,8 @@ class StepGate:
 
     def _look(self) -> None:
         """Begin the next step if nothing is missing."""
-        step, seen = self.step + 1, self._seen
-        if self._short or (self._blocked_on and seen[self._blocked_on] < step):
+        step, seen = self._next_step, self._seen
+        if step == self.step or self._short or (self._blocked_on and seen[self._blocked_on] < step):
             return
         for source in self._sources:
             if seen[source] < step:
@@ -311,7 +331,20 @@ class StepGate:
         if self._news:
             counts = tuple((*key, count) for key, count in self._news.items())
             self._news.clear()
-        self.send_token(FrameToken(self.step, self.clock.now_ns(), self.role, self._phase, counts))
+        self.send_token(
+            FrameToken(
+                self.step,
+                self.clock.now_ns(),
+                self.role,
+                self._phase,
+                counts,
+                self._is_short,
+                self._full_before,
+                self._turn.idle_until_ns if self.sleeps else 0,
+                self._wakes,
+            )
+        )
+        self._wakes = False
         if self._phase == FREE:
             self._open()
         else:

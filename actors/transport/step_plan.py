@@ -8,6 +8,14 @@ of the frame that caused it. All other messages (leases, acks, fills, block requ
 circle has to be cut somewhere, and there it costs no market data its freshness. For them no token is sent, which would
 double the price of a step: whoever sent one says in its token how many it has sent to whom, the venue hears it at the
 end of the step, and with the next step's tokens everybody learns what to wait for.
+
+Most steps concern feeds and quote actors alone. Risk and gateways say in their tokens until when they are idle, unless
+something comes for them; while that holds a step is short, and they are left asleep:
+
+    venue ── frames ──> feed ──> quote ──> venue
+
+An order or a mark that is sent in a short step is taken in a full one that follows at once, at the same recorded time:
+nobody notices that there were two.
 """
 
 from __future__ import annotations
@@ -40,6 +48,10 @@ class Cast(msgspec.Struct, frozen=True):
     def last(self) -> tuple[str, ...]:
         """When these have finished a step, everybody has."""
         return (*self.gateways, self.risk)
+
+    def sleeps(self, role: str) -> bool:
+        """Whether `role` leaves out short steps."""
+        return role == self.risk or role in self.gateways
 
     @property
     def everybody(self) -> tuple[str, ...]:

@@ -76,6 +76,15 @@ class StepTurn:
         """When the next timer fires, a cancelled one included; `NEVER_NS` without any."""
         return self._timers[0].due_ns if self._timers else NEVER_NS
 
+    @property
+    def idle_until_ns(self) -> int:
+        """When the next timer that was not cancelled fires; 0 where something waits for no more than the next step."""
+        if self._notes or self._soon:
+            return 0
+        while self._timers and self._timers[0].call is None:
+            heapq.heappop(self._timers)
+        return self.due_ns
+
     def deliver(self, due: Mapping[str, int] | None = None) -> bool:
         """Hand over what came; whether that may have woken a task. `due`: how many messages of each peer since the
         start belong to steps up to this one; None: all that are here."""

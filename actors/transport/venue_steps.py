@@ -1,9 +1,10 @@
 """Lock-step replay, the venue's side: who has to finish what before the next recorded moment leaves.
 
 One step: the venue has said all of its moment; each client gets a token with how much that was; then the venue waits
-until everybody has finished the step and every request that they wrote has arrived. Requests wait at the door until
-then and go in by role and number, so how fast a connection was decides nothing; the exchange takes them at the
-step's recorded time, and its latency model says when they meet the book.
+until everybody (in a short step: feeds and quote actors, see `step_plan.py`) has finished the step and every request
+that they wrote has arrived. Requests wait at the door until then and go in by role and number, so how fast a
+connection was decides nothing; the exchange takes them at the step's recorded time, and its latency model says when
+they meet the book.
 """
 
 from __future__ import annotations
@@ -103,11 +104,17 @@ class VenueSteps:
         )
         self._incarnations: dict[str, str] = {}  # role -> incarnation, of live links
         self._steps_of: dict[str, int] = {}  # role -> its newest token's step
+        # Risk and gateways -> until when nothing is due for them, by their newest tokens
+        self._idle_until_ns: dict[str, int] = dict.fromkeys(cast.last, 0)
+        self._is_short = False  # the step of now
+        self._wakes = False  # a short step has something for those who left it out
+        self._full_before = 0  # the newest step before it that everybody took
         self._requests: Counter[str] = Counter()  # role -> requests that it has written
         # (from, to) -> messages so far: what changed since the last tokens left, and what they said
         self._news: dict[tuple[str, str], int] = {}
         self._told: dict[tuple[str, str], int] = {}
         self._step = 0
+        self.while_waiting: Callable[[], None] = lambda: None  # work of the venue's that can be done beside a step
         self._all_done: asyncio.Future[None] | None = None
         self._all_here = asyncio.Event()
 
@@ -119,7 +126,7 @@ class VenueSteps:
 
     def missing(self) -> str:
         """Whom the current step (or the first one) waits for, for people."""
-        roles = self._cast.everybody if not self._step else self._cast.last
+        roles = self._awaited() if self._step else self._cast.everybody
         late = [role for role in roles if self._steps_of.get(role, -1) < self._step]
         if late:
             return ", ".join(late)
@@ -127,24 +134,35 @@ class VenueSteps:
 
     async def take(self, now_ns: int, phase: str = "") -> None:
         """Step to `now_ns`: the venue has sent all of it. Returns when everybody has finished."""
+        await self._take(now_ns, phase, short=not phase)
+        if self._wakes:
+            await self._take(now_ns, phase, short=False)  # an order leaves at the time of the frame that caused it
+
+    async def _take(self, now_ns: int, phase: str, *, short: bool) -> None:
         await self._settle()
+        if not self._is_short:
+            self._full_before = self._step
         self._step += 1
-        self._all_done = asyncio.get_running_loop().create_future()
+        self._wakes = False
+        loop = asyncio.get_running_loop()
+        self._all_done = loop.create_future()
         door, server = self._door, self._server
         for role in self._cast.venue_clients:
             self._tell(FRAMES, role, sum(venue.frames_count(role) for venue in self._venues))
             self._tell(ANSWERS, role, door.answered[role])
+        self._is_short = short and not self._concerns_sleepers(now_ns)
         counts = tuple((*key, count) for key, count in self._news.items())
         self._news.clear()
-        token = FrameToken(self._step, now_ns, VENUE, phase, counts)
+        token = FrameToken(self._step, now_ns, VENUE, phase, counts, self._is_short, self._full_before)
         for role in self._cast.feeds:
             check(server.send(self._incarnations.get(role, ""), token), f"step {self._step}: {role} is gone")
-        self._look()
+        watchdog = loop.call_later(STEP_TIMEOUT_S, self._give_up, now_ns)
         try:
-            async with asyncio.timeout(STEP_TIMEOUT_S):
-                await self._all_done
-        except TimeoutError:
-            raise OurFault(f"step {self._step} at {now_ns / NS_PER_S:.3f} waits for {self.missing()}") from None
+            self.while_waiting()
+            self._look()
+            await self._all_done
+        finally:
+            watchdog.cancel()
         door.let_in()
         await self._settle()
 
@@ -154,6 +172,15 @@ class VenueSteps:
         self._door.let_in()
 
     # --- inside --------------------------------------------------------------------------------------------------
+
+    def _concerns_sleepers(self, now_ns: int) -> bool:
+        """Whether risk or a gateway has something to do in a step at `now_ns`: by its own word, or by ours."""
+        if min(self._idle_until_ns.values()) <= now_ns:
+            return True
+        return any(self._cast.sleeps(receiver) for _, receiver in self._news)
+
+    def _awaited(self) -> tuple[str, ...]:
+        return self._cast.quotes if self._is_short else self._cast.last
 
     def _tell(self, sender: str, receiver: str, count: int) -> None:
         if self._told.get((sender, receiver), 0) != count:
@@ -180,6 +207,9 @@ class VenueSteps:
     def _on_message(self, _peer: str, message: Message) -> None:
         if isinstance(message, FrameToken):
             self._steps_of[message.sender] = message.step
+            if message.sender in self._idle_until_ns:
+                self._idle_until_ns[message.sender] = message.idle_until_ns
+            self._wakes |= message.short and message.wakes
             for sender, receiver, count in message.counts:
                 if receiver == VENUE:
                     self._requests[sender] = count
@@ -196,10 +226,13 @@ class VenueSteps:
             done.set_result(None)
 
     def _is_done(self) -> bool:
-        for role in self._cast.last:
+        for role in self._awaited():
             if self._steps_of[role] < self._step:
                 return False
         return all(self._door.received[role] >= count for role, count in self._requests.items())
+
+    def _give_up(self, now_ns: int) -> None:
+        self._fail(f"step {self._step} at {now_ns / NS_PER_S:.3f} waits for {self.missing()}")
 
     def _fail(self, text: str) -> None:
         if self._all_done is not None and not self._all_done.done() and self._door.shut:

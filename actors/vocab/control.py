@@ -53,6 +53,8 @@ class FrameToken(Message, frozen=True):
 
     `counts` join sockets of different kinds: (from, to, how many so far). Whoever is named second waits until it has
     received as many, and takes no more in this step.
+
+    A `short` step is taken by feeds and quote actors alone: for risk and gateways nothing has come, and nothing is due.
     """
 
     step: int  # 0: the sender has started and waits for the first step
@@ -60,6 +62,10 @@ class FrameToken(Message, frozen=True):
     sender: str = ""  # role
     phase: str = ""  # "": the recording plays; "end": it has ended, cancel; "free": clocks run by themselves again
     counts: tuple[tuple[str, str, int], ...] = ()  # those that changed since the step before
+    short: bool = False
+    full_before: int = 0  # the newest earlier step that everybody took, 0 for none
+    idle_until_ns: int = 0  # risk and gateways: nothing to do before then unless something comes; 0: take the next step
+    wakes: bool = False  # this step has something for those who left it out
 
 
 class VenueAccount(Record, frozen=True):
@@ -107,7 +113,8 @@ class RunDescription(Message, frozen=True):
 
 DIRECTORY_TOPIC = b"#directory"
 INSTRUMENTS_TOPIC = b"#instruments"
-STEP_TOPIC = b"#step"  # lock-step: a publisher's FrameTokens
+STEP_TOPIC = b"#step"  # lock-step: a publisher's FrameTokens of steps that everybody takes
+SHORT_STEP_TOPIC = b"#short"  # and of the others
 
 
 class Joined(Message, frozen=True):

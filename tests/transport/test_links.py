@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import msgpack
@@ -16,9 +17,11 @@ from hypothesis import strategies as st
 from actors.transport.link_hub import Hub
 from actors.transport.link_peers import PROTOCOL
 from actors.transport.links import Client, LinkKeys, Links, Server
+from actors.transport.step_gate import StepGate
+from actors.transport.step_plan import VENUE, Cast
 from actors.vocab import codec
-from actors.vocab.control import Beat, Greeting, Member
-from actors.vocab.market import Marks
+from actors.vocab.control import Beat, FrameToken, Greeting, Member
+from actors.vocab.market import MARKS_TOPIC, Marks
 from actors.vocab.message import Message
 from actors.vocab.orders import FillsAgain
 from tests.fakes import run_on, short_dir, until
@@ -38,7 +41,14 @@ class Fleet:
         self.faults: list[BaseException] = []
 
     def actor(
-        self, name: str, life: int = 1, *, host: str = "h1", tcp: bool = False, keys: LinkKeys | None = None
+        self,
+        name: str,
+        life: int = 1,
+        *,
+        host: str = "h1",
+        tcp: bool = False,
+        keys: LinkKeys | None = None,
+        gate: StepGate | None = None,
     ) -> Links:
         links = Links(
             name=name,
@@ -48,6 +58,7 @@ class Fleet:
             tcp_host="127.0.0.1" if tcp else "",
             keys=LinkKeys.new() if tcp else None,
             on_fault=self.faults.append,
+            gate=gate,
         )
         self.links.append(links)
         return links
@@ -464,6 +475,46 @@ def test_each_new_subscriber_is_announced_and_gets_exactly_its_topics(loop: str)
             assert at_risk == [(b"BTCUSDT_250926", ask(1)), (b"BTCUSDT", ask(2))]
 
     run_on(loop, main())
+
+
+def test_in_lock_step_a_feeds_messages_go_with_its_token_to_whoever_takes_the_step() -> None:
+    """Symbols to the quote actor; marks at once to risk, which leaves out the short step."""
+    cast = Cast(feeds=("feed:binance_perp:0",), quotes=("quote:BTCUSDT",), gateways=())
+    got: dict[str, list[str]] = {"quote:BTCUSDT": [], "risk": []}
+
+    async def main() -> None:
+        with fleet() as made:
+
+            def gate_of(role: str) -> StepGate:
+                gate = StepGate(role=role, cast=cast, start_ns=0, on_fault=made.faults.append)
+                gate.send_token = lambda token: role in got and got[role].append(f"step {token.step}")
+                return gate
+
+            gate = gate_of("feed:binance_perp:0")
+            feed = made.actor("feed", gate=gate)
+            gate.send_token = feed.publish_token
+            market = feed.publisher("market")
+            for role, seen in got.items():
+                reader = made.actor(role.replace(":", "_"), gate=gate_of(role)).subscriber(
+                    lambda batch, seen=seen: seen.extend(topic.decode() for topic, _ in batch)
+                )
+                reader.topic(MARKS_TOPIC if role == "risk" else b"BTCUSDT")
+                reader.connect(feed.address_of(feed.member(), "market"))
+            await until(lambda: feed.step_readers_count == 2)
+            for step, short in ((1, False), (2, True), (3, False)):
+                if step == 2:
+                    for topic in (b"BTCUSDT", b"ETHUSDT"):
+                        gate.soon(partial(market.send, topic, ask(step)))
+                    gate.soon(partial(market.send, MARKS_TOPIC, ask(step), apart=True))
+                before = 2 if step == 3 else step - 1
+                gate.token(FrameToken(step, step, VENUE, short=short, full_before=min(before, 1)))
+                await until(lambda step=step: f"step {step}" in got["quote:BTCUSDT"])
+            await until(lambda: "step 3" in got["risk"])
+
+    run_on("uvloop", main())
+
+    assert got["quote:BTCUSDT"] == ["step 1", "BTCUSDT", "step 2", "step 3"]
+    assert got["risk"] == ["step 1", "#marks", "step 3"]
 
 
 @pytest.mark.parametrize("loop", LOOPS)

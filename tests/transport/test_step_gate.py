@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from actors.transport.step_gate import END, FREE, StepGate
 from actors.transport.step_plan import ANSWERS, FRAMES, VENUE, Cast, cast_of
+from actors.transport.step_turn import NEVER_NS, QUIET
 from actors.transport.venue_steps import StepDoor, inside
 from actors.vocab.control import FrameToken, QuoteGroup
 from actors.vocab.errors import OurFault
@@ -45,8 +46,20 @@ class Actor:
     def message(self, peer: str, text: str) -> None:
         self.gate.peer(peer, MESSAGE, self.say(text))
 
-    def token(self, sender: str, step: int, *counts: tuple[str, str, int], phase: str = "", ms: int = 10) -> None:
-        self.gate.token(FrameToken(step, START_NS + step * ms * MS, sender, phase, counts))
+    def token(
+        self,
+        sender: str,
+        step: int,
+        *counts: tuple[str, str, int],
+        phase: str = "",
+        ms: int = 10,
+        short: bool = False,
+        full_before: int = -1,
+        wakes: bool = False,
+    ) -> None:
+        before = step - 1 if full_before < 0 else full_before
+        now_ns = START_NS + step * ms * MS
+        self.gate.token(FrameToken(step, now_ns, sender, phase, counts, short, before, wakes=wakes))
 
     @property
     def steps(self) -> list[int]:
@@ -178,6 +191,59 @@ def test_a_token_out_of_turn_is_a_fault() -> None:
     feed.token(VENUE, 3)
 
     assert [type(fault) for fault in feed.faults] == [OurFault]
+
+
+def test_risk_leaves_out_short_steps_and_says_until_when_it_may() -> None:
+    risk = Actor("risk")
+    risk.gate.every(100 * MS, risk.say("timer"))
+
+    risk.token(FEED, 1)
+    risk.token(FEED, 7, full_before=1)
+    risk.token(FEED, 11, full_before=7)
+
+    assert risk.said == ["timer"]
+    assert risk.steps == [1, 7, 11]
+    assert [token.idle_until_ns - START_NS for token in risk.tokens] == [100 * MS, 100 * MS, 200 * MS]
+
+
+def test_a_full_step_that_did_not_come_is_a_fault() -> None:
+    risk = Actor("risk")
+    risk.token(FEED, 1)
+    risk.token(FEED, 7, full_before=3)
+
+    assert [str(fault) for fault in risk.faults] == ["risk: token 7 of feed:binance_perp:0 after 1"]
+
+
+def test_whoever_left_something_for_the_next_step_is_not_idle() -> None:
+    risk = Actor("risk")
+    risk.gate.at(START_NS + 5 * MS, lambda: risk.gate.note("journal", risk.say("journalled"), rank=QUIET))
+
+    risk.token(FEED, 1)
+    risk.token(FEED, 2)
+
+    assert risk.said == ["journalled"]
+    assert [token.idle_until_ns for token in risk.tokens] == [0, NEVER_NS]
+
+
+def test_quote_actors_take_every_step_and_pass_on_what_wakes_the_others() -> None:
+    quote = Actor(BTC)
+
+    quote.token(FEED, 1, short=True)
+    quote.token(FEED, 2, short=True, wakes=True)  # marks
+    quote.gate.sent("risk")  # taken in the next step anyway
+    quote.token(FEED, 3, short=True)
+    quote.gate.sent(GATEWAY)
+    quote.token(FEED, 4, short=True)
+    quote.token(FEED, 5)
+
+    assert [(token.step, token.short, token.wakes) for token in quote.tokens] == [
+        (1, True, False),
+        (2, True, True),
+        (3, True, False),
+        (4, True, True),
+        (5, False, False),
+    ]
+    assert quote.faults == []
 
 
 def test_counts_travel_to_the_venue_and_back() -> None:
