@@ -11,9 +11,8 @@ import sys
 import time
 from pathlib import Path
 
-from actors.sim.recording import SNAPSHOT, recorded_instrument
-from actors.transport.venue_recording import read_frames, survey_file
-from pipelines.chain import ACCOUNT, Chain
+from actors.transport.venue_recording import merge_frames, survey_file
+from pipelines.chain import Chain
 from pipelines.settings import load_settings
 
 DEFAULT = Path(__file__).parent.parent.parent / "shared/data/hftbacktest/binance_usdm/btcusdt_20240808.gz"
@@ -23,29 +22,16 @@ RUNS = 3
 def main() -> None:
     path = Path(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT
     facts = survey_file(path)
-    frames = list(read_frames(path))
+    frames = list(merge_frames([path]))
     settings = load_settings()
-    venue = f"binance_{facts.market}"
-    instruments = [
-        recorded_instrument(one, venue=venue, market=facts.market, maker_fee_bps=2.0, taker_fee_bps=5.0, known={})
-        for one in facts.symbols
-    ]
     rates, ledgers = [], []
     for _ in range(RUNS):
-        chain = Chain(
-            venue=venue,
-            instruments=instruments,
-            settings=settings,
-            seed=1,
-            start_ns=frames[0].recv_ns,
-            first_prices={one.symbol: one.first_price for one in facts.symbols},
-            has_snapshot=bool(facts.snapshots) or any(frame.channel == SNAPSHOT for frame in frames),
-        )
+        chain = Chain([facts], settings, seed=1)
         began_s = time.process_time()
         chain.run(frames)
         rates.append((chain.frames_count / (spent := time.process_time() - began_s), chain.decisions_count / spent))
-        ledgers.append([str(row) for row in chain.exchange.ledger.orders(ACCOUNT, instruments[0].symbol)])
-    summary = chain.risk.summary()
+        ledgers.append(chain.order_lines())
+    summary = chain.risk.engine.summary()
     print(
         json.dumps(
             {
@@ -54,7 +40,7 @@ def main() -> None:
                 "frames_per_s": round(statistics.median(rate for rate, _ in rates)),
                 "decisions_per_s": round(statistics.median(rate for _, rate in rates)),
                 "decisions": chain.decisions_count,
-                "orders": len(ledgers[-1]),
+                "order_lines": len(ledgers[-1]),
                 "fills": summary["fills_count"],
                 "net_usd": round(summary["pnl"]["net_usd"], 4),
                 "runs_identical": all(one == ledgers[0] for one in ledgers),

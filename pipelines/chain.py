@@ -1,270 +1,195 @@
-"""The whole chain of brains in one process on a recording: feed → quote → gateway → venue → fills → risk.
+"""The whole fleet's brains in one process on recordings: feed → quote → gateway → venue → fills → risk.
 
-No Ray, no socket, no clock but the recording's: the fastest way to ask "what would it have done", and always the same
-answer for a seed. Messages between brains arrive at once; order latency is the simulated venue's.
+No Ray, no socket, no clock but the recording's, and the same schedule as a lock-step replay of the fleet: the steps of
+`transport/step_times.py`, each actor's order of `transport/step_turn.py`, and against the flow of market data (acks,
+fills, leases) one step later, as `transport/step_plan.py` says. So it gives the same orders, and the same ones twice.
 """
 
 from __future__ import annotations
 
-import itertools
-import random
-from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
-from actors.feed.engine import FeedEngine
-from actors.feed.messages import ConnectionUp, FetchSnapshot, Publish, PublishMarks, SnapshotAnswer
-from actors.feed.messages import Timer as FeedTimer
-from actors.gateway.commands import FromHolder, FromRisk, HolderLink, Tick, ToHolder, ToRisk, ToVenue
-from actors.gateway.commands import RiskLink as GatewayRiskLink
-from actors.gateway.engine import GatewayEngine
-from actors.gateway.limits import limits_of
-from actors.journal.rows import Loaded
-from actors.quote.engine import QuoteEngine
-from actors.quote.events import FeedLink, GatewayLink, InstrumentRow, RiskLink
-from actors.quote.events import Timer as QuoteTimer
-from actors.risk.engine import RiskEngine
-from actors.risk.events import Journalled, JournalRows, PeerUp, Received, Send
-from actors.risk.events import Timer as RiskTimer
-from actors.sim.messages import ClientRequest, Private, Reply
-from actors.sim.recorded import RecordedExchange
-from actors.sim.recording import SNAPSHOT, RecordedFrame
-from actors.venues.catalog import market_dialect
+from actors.sim.orders_log import order_lines
+from actors.sim.recording import SNAPSHOT, RecordedFrame, RecordingFacts
+from actors.transport.step_plan import Cast
+from actors.transport.step_times import LEAD_NS, Frame, Step, moments, steps
 from actors.vocab.config import FleetSettings
-from actors.vocab.control import Instruments
+from actors.vocab.control import Instruments, QuoteGroup
 from actors.vocab.instruments import Instrument
-from actors.vocab.leases import LeaseRelease, LeaseRequest
-from actors.vocab.market import BookUpdate, Marks
+from actors.vocab.market import BookUpdate, Marks, WarmUp
 from actors.vocab.message import Message
-from actors.vocab.opinions import SignalInputs
-from actors.vocab.units import NS_PER_MS
-from actors.vocab.venue_io import StreamKind, StreamUp, VenueEvent
+from actors.vocab.units import NS_PER_MS, NS_PER_S
+from pipelines.chain_seats import RISK, FeedSeat, GatewaySeat, QuoteSeat, RiskSeat, Seat
+from pipelines.chain_venue import ACCOUNT, LocalVenue
 
-ACCOUNT = "sim"
-CONNECTION = "recording"
-GATEWAY = "gateway"
-# How often each brain hears that time has passed, as its shell would tell it.
-FEED_TIMER_MS, GATEWAY_TICK_MS, QUOTE_TIMER_MS, RISK_TIMER_MS = 50, 25, 100, 100
+__all__ = ["ACCOUNT", "Chain"]
 
 
 class Chain:
-    """One venue account of one recording. `run` feeds the frames; the counters and `exchange.ledger` tell the rest."""
+    """A fleet on the venues of some recordings. `run` plays them; counters and ledgers tell the rest."""
 
     def __init__(
         self,
-        *,
-        venue: str,
-        instruments: Sequence[Instrument],
+        facts: Sequence[RecordingFacts],
         settings: FleetSettings,
+        *,
         seed: int,
-        start_ns: int,
-        has_snapshot: bool = True,
-        first_prices: Mapping[str, float] | None = None,
+        symbols: Sequence[str] = (),
+        groups: Sequence[QuoteGroup] = (),
+        length_s: float = 0.0,
     ) -> None:
-        """`has_snapshot` False: the recording holds none; books are built from deltas and confirmed by the ticker.
-
-        `first_prices` by symbol: a spot account starts with coins of those.
-        """
-        self.venue = venue
-        self.now_ns = start_ns
-        self._has_snapshot = has_snapshot
+        """`facts[i]` are those of the file of number i in `run`'s frames. `symbols`: those to play, empty for all.
+        `groups`: the quote actors, one a symbol when empty. `length_s`: recorded seconds to play, 0 for all."""
+        self.settings = settings
         self.frames_count = 0
-        self.decisions_count = 0  # updates that a quote engine looked at
-        symbols = tuple(row.symbol for row in instruments)
-        self.exchange = RecordedExchange(
-            venue=venue,
-            instruments=instruments,
-            settings=settings.sim,
-            seed=seed,
-            start_ms=start_ns // NS_PER_MS,
-            first_prices=first_prices,
-        )
-        self.exchange.open_account(ACCOUNT, start_ns)
-        # Reads frames for the venue; the feed has a reader of its own, as in life.
-        self._reader = market_dialect(venue, instruments)
-        self.feed = FeedEngine(
-            venue=venue,
-            dialect=market_dialect(venue, instruments),
-            instruments=instruments,
-            settings=settings.feed,
-            rng=random.Random(seed),
-        )
-        refs = itertools.count(1)
-        self.quotes = {
-            symbol: QuoteEngine(
-                venue=venue,
-                symbol=symbol,
-                holder=f"quote:{symbol}",
-                settings=settings,
-                own_in_book=False,
-                refs=refs,
+        self.first_ns = min(each.first_ns for each in facts)
+        self.now_ns = self.first_ns - LEAD_NS
+        self._facts = facts
+        recorded = tuple(dict.fromkeys(symbol.symbol for each in facts for symbol in each.symbols))
+        self.symbols = tuple(symbols) or recorded
+        self._until_ns = int(self.first_ns + length_s * NS_PER_S) if length_s else 0
+        self.venues = {
+            market: LocalVenue(
+                market,
+                [each for each in facts if each.market == market],
+                settings=settings.sim,
+                seed=seed,
+                start_ns=self.now_ns,
+                known={},
             )
-            for symbol in symbols
+            for market in dict.fromkeys(each.market for each in facts)
         }
-        self.risk = RiskEngine(settings.risk, Loaded(), run_id="chain", symbols=frozenset(symbols))
-        self.gateway = GatewayEngine(
-            venue=venue,
-            incarnation=GATEWAY,
-            settings=settings.gateway,
-            risk=settings.risk,
-            limits=limits_of(venue),
-            instruments=tuple(instruments),
-            started_ms=start_ns // NS_PER_MS,
+        self._venue_of = [self.venues[each.market] for each in facts]
+        self._markets: list[LocalVenue] = list(self.venues.values())
+        groups = tuple(groups) or tuple(QuoteGroup(f"quote:{symbol}", (symbol,)) for symbol in self.symbols)
+        self._deferred: list[tuple[Seat, str, Callable[[], object]]] = []
+        self._seat(groups, seed)
+
+    # --- running -------------------------------------------------------------------------------------------------
+
+    def run(self, frames: Iterable[Frame]) -> None:
+        """Play every frame at its recorded time, and two seconds more for the cancels."""
+        for _ in self.play(frames):
+            pass
+
+    def play(self, frames: Iterable[Frame]) -> Iterator[Step]:
+        """As `run`, but pausing after each step."""
+        played = moments(
+            frames,
+            symbols=frozenset(self.symbols),
+            moment_ns=int(self.settings.sim.moment_us * 1_000),
+            until_ns=self._until_ns,
         )
-        self._requests = itertools.count(1)
-        # (who, what) still to be delivered, in order; empty between frames
-        self._waiting: deque[tuple[str, Any]] = deque()
-        self._next_timer_ns = dict.fromkeys(("feed", "gateway", "quote", "risk"), start_ns)
-        self._begin(tuple(instruments))
+        was_ending = False
+        for step in steps(played, start_ns=self.now_ns, next_due_ns=self._next_due_ns):
+            self._step(step, first_ending=step.ending and not was_ending)
+            was_ending = step.ending
+            yield step
 
-    # --- running ---------------------------------------------------------------------------------------------
+    def order_lines(self) -> list[bytes]:
+        """What the venues saw, as `orders.jsonl` has it."""
+        return order_lines({one.venue: one.exchange.ledger for one in self._markets})
 
-    def run(self, frames: Iterable[RecordedFrame]) -> None:
-        """Feed every frame at its recorded time."""
-        exchange, feed, reader = self.exchange, self.feed, self._reader
-        for frame in frames:
-            now_ns = self.now_ns = frame.recv_ns
-            self.frames_count += 1
-            self._timers(now_ns)
-            if frame.channel == SNAPSHOT:
-                self._take_snapshot(frame, now_ns)
-                continue
-            event = reader.decode(frame.combined)
-            if event is not None:
-                self._take_venue(exchange.on_market(event, now_ns))
-                # Decoded once for both: the benchmark of decoding alone is benchmarks/feed_throughput.py.
-                self._take_feed(feed.on_event(event, now_ns, CONNECTION))
-            for published in feed.flush(now_ns):
-                self._publish(published.update, now_ns)
-            if self._waiting:
-                self._deliver(now_ns)
+    @property
+    def decisions_count(self) -> int:
+        """Updates of a believed book that a quote engine looked at."""
+        return sum(quote.decisions_count for quote in self.quotes)
 
-    def _take_snapshot(self, frame: RecordedFrame, now_ns: int) -> None:
-        """A REST snapshot in the recording; one that names no symbol is the only symbol's, or nobody's."""
-        symbol = frame.symbol or (next(iter(self.quotes)) if len(self.quotes) == 1 else "")
-        if not symbol:
+    # --- between seats -------------------------------------------------------------------------------------------
+
+    def later(self, role: str, sender: str, message: Any) -> None:
+        """A message against the flow of market data: `role` takes it in its next step."""
+        seat, take = self._receivers[role]
+        self._deferred.append((seat, sender, partial(take, message)))
+
+    def to_gateway(self, venue: str, sender: str, message: Message) -> None:
+        gateway = self.gateways[venue]
+        gateway.turn.peer(sender, partial(gateway.from_holder, sender, message))
+
+    def publish(self, message: BookUpdate | WarmUp) -> None:
+        quote = self._quote_of.get(message.symbol)
+        if quote is not None:
+            quote.market(message)
+
+    def publish_marks(self, marks: Marks) -> None:
+        self.risk.marks(marks)
+        self.gateways[marks.venue].marks(marks)
+
+    # --- inside --------------------------------------------------------------------------------------------------
+
+    def _seat(self, groups: Sequence[QuoteGroup], seed: int) -> None:
+        """Everybody takes a seat, in an order in which nobody misses a peer."""
+        settings, by_id = self.settings, {one.venue: one for one in self._markets}
+        shards_count = -(-len(self.symbols) // settings.feed.symbols_per_shard)
+        cast = Cast(
+            feeds=tuple(f"feed:{venue}:{shard}" for venue in sorted(by_id) for shard in range(shards_count)),
+            quotes=tuple(sorted(group.name for group in groups)),
+            gateways=tuple(f"gateway:{venue}" for venue in sorted(by_id)),
+        )
+        self.feeds = [
+            FeedSeat(role, self, by_id[role.split(":")[1]], settings, self.symbols, seed=seed) for role in cast.feeds
+        ]
+        rows: dict[str, Sequence[Instrument]] = {feed.venue: feed.instruments for feed in self.feeds}
+        listed = [Instruments(venue, self.now_ns // NS_PER_MS, tuple(rows[venue])) for venue in sorted(rows)]
+        # The order of a run's accounts, in which its engines are made.
+        accounts = [venue.venue for venue in self._markets]
+        self.quotes = [
+            QuoteSeat(group, self, cast.peers(group.name), accounts, settings, rows, feeds_count=shards_count)
+            for group in sorted(groups, key=lambda group: group.name)
+        ]
+        self.risk = RiskSeat(self, cast.peers(RISK), settings, listed, self.symbols)
+        self.gateways = {
+            one.venue: GatewaySeat(self, cast.peers(f"gateway:{one.venue}"), by_id[one.venue], settings, one)
+            for one in listed
+        }
+        self._quote_of = {symbol: quote for quote in self.quotes for symbol in quote.engines}
+        self._feed_of = {
+            (feed.venue, symbol): feed
+            for feed in self.feeds
+            for symbol in self.symbols
+            if symbol in feed.engine.symbols
+        }
+        self._receivers: dict[str, tuple[Seat, Callable[[Any], object]]] = {
+            RISK: (self.risk, self.risk.handle),
+            **{quote.role: (quote, quote.on_message) for quote in self.quotes},
+            **{gateway.role: (gateway, gateway.from_risk) for gateway in self.gateways.values()},
+        }
+        # Who takes a step after whom; those in between do not hear each other within it.
+        self._in_order: list[Seat] = [*self.feeds, *self.quotes, self.risk, *self.gateways.values()]
+
+    def _step(self, step: Step, *, first_ending: bool) -> None:
+        for venue in self._markets:
+            venue.begin(step.begin_ns)
+        if self._deferred:
+            deferred, self._deferred = self._deferred, []
+            for seat, sender, call in deferred:
+                seat.turn.peer(sender, call)
+        for index, frame in step.frames:
+            self._play(index, frame)
+        now_ns = self.now_ns = step.now_ns
+        for venue in self._markets:
+            venue.answer(now_ns)
+        for seat in self._in_order:
+            turn = seat.turn
+            if turn.waiting or turn.due_ns <= now_ns or first_ending:
+                seat.run(now_ns, first_ending=first_ending)
+        for venue in self._markets:
+            venue.let_in()
+
+    def _play(self, index: int, frame: RecordedFrame) -> None:
+        venue = self._venue_of[index]
+        if frame.channel == SNAPSHOT:
+            symbols = self._facts[index].symbols
+            # A snapshot in the file of one symbol need not name it.
+            venue.play(frame, snapshot_of=frame.symbol or (symbols[0].symbol if len(symbols) == 1 else ""))
             return
-        snapshot = self._reader.decode_snapshot(symbol, frame.data)
-        self.exchange.on_market(snapshot, now_ns)
-        self._take_feed(self.feed.handle(SnapshotAnswer(symbol, snapshot), now_ns))
+        self.frames_count += 1
+        event = venue.play(frame, snapshot_of="")
+        feed = self._feed_of.get((venue.venue, frame.symbol))
+        if feed is not None:
+            feed.play(event, frame.symbol, frame.stream)
 
-    def _begin(self, instruments: tuple[Instrument, ...]) -> None:
-        """Everybody learns of everybody, in the order of a live start."""
-        now_ns = self.now_ns
-        listed = Instruments(self.venue, 1, instruments)
-        self._take_risk(self.risk.start(wall_ns=now_ns, now_ns=now_ns))
-        self._take_risk(self.risk.handle(listed, now_ns))
-        self._take_risk(self.risk.handle(PeerUp(GATEWAY, f"gateway:{self.venue}"), now_ns))
-        self._to_gateway(listed)
-        for kind in (StreamKind.PRIVATE, StreamKind.ORDER):
-            self._to_gateway(StreamUp(kind, 1))
-        self._to_gateway(GatewayRiskLink(True))
-        for row in instruments:
-            engine = self.quotes[row.symbol]
-            self._take_risk(self.risk.handle(PeerUp(engine.holder, engine.holder), now_ns))
-            self._to_gateway(HolderLink(engine.holder, up=True))
-            for event in (
-                InstrumentRow(row),
-                FeedLink(self.venue, up=True),
-                RiskLink(True),
-                GatewayLink(True, GATEWAY),
-            ):
-                self._take_quote(engine, engine.handle(event, now_ns))
-        symbols = tuple(self.quotes)
-        self._take_feed(self.feed.handle(ConnectionUp(CONNECTION, symbols), now_ns))
-        self._deliver(now_ns)
-
-    def _timers(self, now_ns: int) -> None:
-        """Time has passed for whoever is due; the venue's own work comes out of its `advance`."""
-        due = self._next_timer_ns
-        if now_ns >= due["gateway"]:
-            due["gateway"] = now_ns + GATEWAY_TICK_MS * NS_PER_MS
-            self._take_venue(self.exchange.advance(now_ns))
-            self._to_gateway(Tick())
-        if now_ns >= due["feed"]:
-            due["feed"] = now_ns + FEED_TIMER_MS * NS_PER_MS
-            self._take_feed(self.feed.handle(FeedTimer(), now_ns))
-        if now_ns >= due["risk"]:
-            due["risk"] = now_ns + RISK_TIMER_MS * NS_PER_MS
-            self._take_risk(self.risk.handle(RiskTimer(now_ns), now_ns))
-        if now_ns >= due["quote"]:
-            due["quote"] = now_ns + QUOTE_TIMER_MS * NS_PER_MS
-            for engine in self.quotes.values():
-                self._take_quote(engine, engine.handle(QuoteTimer(), now_ns))
-        if self._waiting:
-            self._deliver(now_ns)
-
-    # --- carrying --------------------------------------------------------------------------------------------
-
-    def _deliver(self, now_ns: int) -> None:
-        """Hand on what waits until nobody has anything more to say."""
-        waiting = self._waiting
-        while waiting:
-            who, message = waiting.popleft()
-            if who == "gateway":
-                self._take_gateway(self.gateway.handle(message, now_ns))
-            elif who == "risk":
-                self._take_risk(self.risk.handle(message, now_ns))
-            elif who == "venue":
-                self._take_venue(self.exchange.handle(ClientRequest(1, ACCOUNT, message), now_ns))
-            else:
-                engine = self.quotes[message.symbol]
-                self._take_quote(engine, engine.handle(message, now_ns))
-
-    def _publish(self, update: BookUpdate, now_ns: int) -> None:
-        self.decisions_count += 1
-        engine = self.quotes[update.symbol]
-        commands = engine.handle(update, now_ns)
-        if commands:
-            self._take_quote(engine, commands)
-
-    def _take_feed(self, commands: Iterable[Any]) -> None:
-        for command in commands:
-            match command:
-                case Publish(update):
-                    self._publish(update, self.now_ns)
-                case PublishMarks(marks):
-                    self._marks(marks)
-                case FetchSnapshot(symbol) if not self._has_snapshot:
-                    answer = SnapshotAnswer(symbol, None, "none was recorded", unavailable=True)
-                    self._take_feed(self.feed.handle(answer, self.now_ns))
-
-    def _marks(self, marks: Marks) -> None:
-        self._take_risk(self.risk.handle(marks, self.now_ns))
-        self._to_gateway(marks)
-
-    def _take_quote(self, engine: QuoteEngine, commands: Iterable[Message]) -> None:
-        for command in commands:
-            if isinstance(command, LeaseRequest | LeaseRelease):
-                self._waiting.append(("risk", Received(engine.holder, command)))
-            elif not isinstance(command, SignalInputs):
-                self._waiting.append(("gateway", FromHolder(engine.holder, command)))
-
-    def _take_gateway(self, commands: Iterable[Any]) -> None:
-        for command in commands:
-            match command:
-                case ToVenue(request=request):
-                    self._waiting.append(("venue", request))
-                case ToHolder(message=message):
-                    self._waiting.append(("quote", message))
-                case ToRisk(message):
-                    self._waiting.append(("risk", Received(GATEWAY, message)))
-
-    def _take_risk(self, commands: Iterable[Any]) -> None:
-        for command in commands:
-            match command:
-                case Send(peer, message):
-                    target = ("gateway", FromRisk(message)) if peer == GATEWAY else ("quote", message)
-                    self._waiting.append(target)
-                case JournalRows(sequence):
-                    # Nothing to be lost here: the journal is the ledger that the caller reads afterwards.
-                    self._waiting.append(("risk", Journalled(sequence)))
-
-    def _take_venue(self, commands: Iterable[Any]) -> None:
-        for command in commands:
-            if isinstance(command, Reply | Private):
-                event: VenueEvent = command.event
-                self._waiting.append(("gateway", event))
-
-    def _to_gateway(self, event: Any) -> None:
-        self._waiting.append(("gateway", event))
+    def _next_due_ns(self) -> int:
+        return min(venue.exchange.next_due_ns() for venue in self._markets)

@@ -41,7 +41,7 @@ from actors.vocab.config import FleetSettings
 from actors.vocab.control import Instruments, Stop
 from actors.vocab.instruments import Instrument
 from actors.vocab.leases import LeaseGrant, LeaseRelease, LeaseRequest, RiskState
-from actors.vocab.market import NO_TRADES, BookState, BookUpdate, Level, Side, WarmUp
+from actors.vocab.market import BookState, BookUpdate, Level, Side, WarmUp
 from actors.vocab.message import Message
 from actors.vocab.opinions import RegimeView, SignalInputs
 from actors.vocab.orders import (
@@ -216,8 +216,9 @@ class QuoteEngine:
         self.counters.updates += 1
         if not book.note(update, now_ns) or book is not self._book:
             return False
-        if update.trades is not NO_TRADES:
-            self._watch.flow.note(update.trades, now_ns)
+        trades = update.trades
+        if trades.buys_count or trades.sells_count:  # by value: one that came over a link is another object
+            self._watch.flow.note(trades, now_ns)
         if update.state is BookState.OK and update.bids and update.asks:
             self.volatility.update((update.bids[0][0] + update.asks[0][0]) / 2, book.fresh_ns)
         elif update.state is not BookState.OK:

@@ -22,7 +22,8 @@ from actors.sim.flow import profiles
 from actors.sim.messages import Disconnect, Scope
 from actors.sim.orders_log import order_lines
 from actors.sim.recorded import RecordedExchange
-from actors.sim.recording import RecordingFacts, recorded_instrument
+from actors.sim.recorded_venue import recorded_exchange, stream_suffixes
+from actors.sim.recording import RecordingFacts
 from actors.sim.relay import SimRelay
 from actors.sim.saved import file_name, save_venue
 from actors.sim.universe import UniverseRow, instruments, prices
@@ -307,27 +308,15 @@ class SimVenueActor:
 
     async def _open_stage(self, market: Market, facts: Sequence[RecordingFacts], clock: VenueClock) -> Stage:
         known = {row.symbol: row for row in self._listed(market)}
-        made = {
-            symbol.symbol: recorded_instrument(
-                symbol,
-                venue=f"binance_{market}",
-                market=market,
-                maker_fee_bps=self._settings.sim.maker_fee_bps,
-                taker_fee_bps=self._settings.sim.taker_fee_bps,
-                known=known,
-            )
-            for each in facts
-            for symbol in each.symbols
-        }
-        listed = tuple(made.values())
-        exchange = RecordedExchange(
-            venue=f"binance_{market}",
-            instruments=listed,
+        exchange = recorded_exchange(
+            market,
+            facts,
             settings=self._settings.sim,
             seed=self._seed,
             start_ms=clock.now_ns() // NS_PER_MS,
-            first_prices={symbol.symbol: symbol.first_price for each in facts for symbol in each.symbols},
+            known=known,
         )
+        listed = exchange.instruments()
         reader = BinanceMarket(f"binance_{market}", listed)
         books = RecordedBooks(
             [
@@ -336,10 +325,7 @@ class SimVenueActor:
                 for frame in each.snapshots
             ]
         )
-        suffixes = dict.fromkeys(
-            stream.partition("@")[2] for each in facts for symbol in each.symbols for stream in symbol.streams
-        )
-        server = await self._open(market, exchange, clock, recorded_depth=books.body, streams=tuple(suffixes))
+        server = await self._open(market, exchange, clock, recorded_depth=books.body, streams=stream_suffixes(facts))
         return Stage(server=server, exchange=exchange, market=reader, books=books, clock=clock)
 
     def _replay_done(self, task: asyncio.Task[None]) -> None:

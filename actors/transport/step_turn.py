@@ -5,7 +5,7 @@
  3. market data
  4. what the callbacks left for the end of their turn, then the timers that are due, then the end of their turn
 
-`step_gate.py` puts it between sockets and a shell; `pipelines/backtest.py` drives the same brains with it in one
+`step_gate.py` puts it between sockets and a shell; `pipelines/chain.py` drives the same brains with it in one
 process. So both hand over in the same order, and give the same orders.
 """
 
@@ -24,7 +24,7 @@ NEVER_NS = 1 << 62
 class StepTurn:
     """Everything that waits for one actor's next step."""
 
-    __slots__ = ("_inbox", "_markets", "_notes", "_soon", "_taken", "_timer_no", "_timers", "waiting")
+    __slots__ = ("_inbox", "_markets", "_notes", "_soon", "_taken", "_timer_no", "_timers", "due_ns", "waiting")
 
     def __init__(self, peers: Iterable[str]) -> None:
         """`peers` in the order in which their messages are taken."""
@@ -36,6 +36,7 @@ class StepTurn:
         self._soon: list[Call] = []
         self._timers: list[StepTimer] = []  # heap
         self._timer_no = 0
+        self.due_ns = NEVER_NS  # when the next timer fires, a cancelled one included
         self.waiting = False  # something came since the last step; timers apart
 
     # --- what comes ----------------------------------------------------------------------------------------------
@@ -72,17 +73,13 @@ class StepTurn:
     # --- the step ------------------------------------------------------------------------------------------------
 
     @property
-    def due_ns(self) -> int:
-        """When the next timer fires, a cancelled one included; `NEVER_NS` without any."""
-        return self._timers[0].due_ns if self._timers else NEVER_NS
-
-    @property
     def idle_until_ns(self) -> int:
         """When the next timer that was not cancelled fires; 0 where something waits for no more than the next step."""
         if self._notes or self._soon:
             return 0
         while self._timers and self._timers[0].call is None:
             heapq.heappop(self._timers)
+        self.due_ns = self._timers[0].due_ns if self._timers else NEVER_NS
         return self.due_ns
 
     def deliver(self, due: Mapping[str, int] | None = None) -> bool:
@@ -123,6 +120,7 @@ class StepTurn:
             call()
         for timer in again:
             heapq.heappush(timers, timer)
+        self.due_ns = timers[0].due_ns if timers else NEVER_NS
         self.end_turn()
 
     def clear(self) -> None:
@@ -142,6 +140,7 @@ class StepTurn:
         self._timer_no += 1
         timer = StepTimer(due_ns, self._timer_no, interval_ns, call)
         heapq.heappush(self._timers, timer)
+        self.due_ns = self._timers[0].due_ns
         return timer
 
 

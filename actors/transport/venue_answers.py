@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import assert_never
 
 from actors.sim.messages import Private
+from actors.sim.messages import Reply as Answered
 from actors.transport.venue_desk import Desk
 from actors.transport.venue_hub import Listener
 from actors.transport.venue_users import UserStreams
@@ -46,10 +47,14 @@ class VenueAnswers:
 
     async def answer(self, call: Call, *, connection: int, listener: Listener | None = None) -> Reply:
         """`listener` is the websocket that the call came by; `connection` its number, 0 for HTTP."""
-        if isinstance(call, Done):
-            return call.reply
         if isinstance(call, OrderCall):
             return await self._order(call, connection)
+        return self.answer_at_once(call, listener)
+
+    def answer_at_once(self, call: Done | MarketQuery | LedgerQuery | PrivateCall, listener: Listener | None) -> Reply:
+        """Everything that needs no turn of the exchange."""
+        if isinstance(call, Done):
+            return call.reply
         if isinstance(call, MarketQuery):
             return self._market(call)
         if isinstance(call, LedgerQuery):
@@ -67,6 +72,10 @@ class VenueAnswers:
         except TimeoutError:
             self._desk.forget(call.request.request_no)
             return self._dialect.refuse(call, FaultKind.UNKNOWN_OUTCOME)
+        return self.spell(call, told)
+
+    def spell(self, call: OrderCall, told: Answered) -> Reply:
+        """The exchange's answer as the venue writes it, now."""
         return self._dialect.answer_order(
             call,
             told.event,

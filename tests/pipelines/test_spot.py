@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -15,11 +13,10 @@ from actors.console.audit_views import AuditResult
 from actors.journal.rows import LedgerRow, Row
 from actors.journal.store import Store
 from actors.quote.figures import figures
-from actors.risk.events import JournalRows
 from actors.risk.ledger import LedgerState
-from actors.sim.recording import SymbolFacts, recorded_instrument
+from actors.sim.recording import survey
 from actors.sim.saved import file_name, save_venue
-from actors.transport.venue_recording import read_frames
+from actors.transport.venue_recording import merge_frames
 from actors.vocab.config import FleetSettings
 from actors.vocab.control import RunDescription, VenueAccount
 from actors.vocab.orders import STARTING_BALANCE, PositionAdjust
@@ -31,7 +28,6 @@ from pipelines.settings import load_settings
 DATA = Path(__file__).parent.parent.parent.parent / "shared" / "data"
 RECORDING = DATA / "hftbacktest" / "binance_spot" / "btcusdt_20240808.gz"
 VENUE, SYMBOL = "binance_spot", "BTCUSDT"
-FIRST_PRICE = 61_000.0
 FRAMES = 20_000
 
 pytestmark = [
@@ -40,63 +36,41 @@ pytestmark = [
 ]
 
 
-class JournalledChain(Chain):
-    """Keeps what risk journals."""
-
-    def __init__(self, **arguments: Any) -> None:
-        self.rows: list[Row] = []
-        super().__init__(**arguments)
-
-    def _take_risk(self, commands: Iterable[Any]) -> None:
-        commands = list(commands)
-        for command in commands:
-            if isinstance(command, JournalRows):
-                self.rows += command.rows
-        super()._take_risk(commands)
-
-
 @pytest.fixture(scope="module")
 def settings() -> FleetSettings:
     return load_settings()
 
 
 @pytest.fixture(scope="module")
-def chain(settings: FleetSettings) -> JournalledChain:
-    frames = list(itertools.islice(read_frames(RECORDING), FRAMES))
-    facts = SymbolFacts(SYMBOL, price_decimals=2, size_decimals=5, first_price=FIRST_PRICE, streams=())
-    row = recorded_instrument(facts, venue=VENUE, market="spot", maker_fee_bps=2.0, taker_fee_bps=5.0, known={})
-    made = JournalledChain(
-        venue=VENUE,
-        instruments=[row],
-        settings=settings,
-        seed=1,
-        start_ns=frames[0].recv_ns,
-        first_prices={SYMBOL: FIRST_PRICE},
-    )
+def chain(settings: FleetSettings) -> Chain:
+    frames = list(itertools.islice(merge_frames([RECORDING]), FRAMES))
+    made = Chain([survey((frame for _, frame in frames), name=RECORDING.name)], settings, seed=1)
     made.run(frames)
     return made
 
 
-def test_both_sides_are_quoted_from_the_start(chain: JournalledChain) -> None:
-    row = figures(chain.quotes[SYMBOL], chain.now_ns)
+def test_both_sides_are_quoted_from_the_start(chain: Chain) -> None:
+    row = figures(chain.quotes[0].engines[SYMBOL][VENUE], chain.now_ns)
     assert row["two_sided_share"] > 0.9
-    sides = {order.side.name for order in chain.exchange.ledger.orders(ACCOUNT, SYMBOL)[:2]}
+    sides = {order.side.name for order in chain.venues["spot"].exchange.ledger.orders(ACCOUNT, SYMBOL)[:2]}
     assert sides == {"BUY", "SELL"}
 
 
-def test_the_starting_balance_is_journalled_and_no_exposure(chain: JournalledChain) -> None:
-    told = [row for row in chain.rows if isinstance(row, PositionAdjust) and row.reason == STARTING_BALANCE]
+def test_the_starting_balance_is_journalled_and_no_exposure(chain: Chain) -> None:
+    told = [row for row in chain.risk.rows if isinstance(row, PositionAdjust) and row.reason == STARTING_BALANCE]
     assert [(row.asset, row.position_lots) for row in told] == [("BTC", 0)]
-    summary = chain.risk.summary()
+    summary = chain.risk.engine.summary()
     assert summary["fills_count"] > 0
     assert summary["risk"]["starting_coins_usd"] == pytest.approx(2_500, rel=0.05)
     assert summary["risk"]["exposed_usd_max"] <= 2_000
     assert summary["risk"]["lease_overrun_usd_max"] == 0
 
 
-def audited(chain: JournalledChain, rows: list[Row], settings: FleetSettings, tmp_path: Path) -> AuditResult:
+def audited(chain: Chain, rows: list[Row], settings: FleetSettings, tmp_path: Path) -> AuditResult:
     account = VenueAccount(VENUE, "binance", "spot", "http://127.0.0.1:1", "", "", str(tmp_path / "key"), "", ACCOUNT)
-    (tmp_path / file_name(VENUE)).write_bytes(save_venue(chain.exchange, market="spot", now_ns=chain.now_ns))
+    (tmp_path / file_name(VENUE)).write_bytes(
+        save_venue(chain.venues["spot"].exchange, market="spot", now_ns=chain.now_ns)
+    )
     store = Store(f"sqlite:///{tmp_path / 'journal.sqlite'}", "sim")
     store.write(rows)
     store.close()
@@ -115,7 +89,7 @@ def audited(chain: JournalledChain, rows: list[Row], settings: FleetSettings, tm
         relay_key_file="",
     )
     write_run(tmp_path, run)
-    write_risk(tmp_path, chain.risk.summary())
+    write_risk(tmp_path, chain.risk.engine.summary())
 
     return asyncio.run(audit_run(tmp_path))
 
@@ -124,19 +98,17 @@ def bad(result: AuditResult) -> dict[str, tuple[str, ...]]:
     return {one.check: one.findings for one in result.verdicts if not one.is_good}
 
 
-def test_the_audit_agrees_to_the_cent(chain: JournalledChain, settings: FleetSettings, tmp_path: Path) -> None:
-    result = audited(chain, chain.rows, settings, tmp_path)
+def test_the_audit_agrees_to_the_cent(chain: Chain, settings: FleetSettings, tmp_path: Path) -> None:
+    result = audited(chain, chain.risk.rows, settings, tmp_path)
 
     assert bad(result) == {}
-    assert float(result.net_usd or 0) == pytest.approx(chain.risk.summary()["pnl"]["net_usd"], abs=0.005)
+    assert float(result.net_usd or 0) == pytest.approx(chain.risk.engine.summary()["pnl"]["net_usd"], abs=0.005)
 
 
-def test_the_audit_finds_a_stock_that_was_not_there(
-    chain: JournalledChain, settings: FleetSettings, tmp_path: Path
-) -> None:
-    ledger = [row for row in chain.rows if isinstance(row, LedgerRow)][-1]
+def test_the_audit_finds_a_stock_that_was_not_there(chain: Chain, settings: FleetSettings, tmp_path: Path) -> None:
+    ledger = [row for row in chain.risk.rows if isinstance(row, LedgerRow)][-1]
     state = LedgerState.from_json(ledger.state_json)
     wrong = msgspec.structs.replace(state, stock_lots=state.stock_lots + 1).to_json()
-    rows = [*chain.rows, msgspec.structs.replace(ledger, state_json=wrong)]
+    rows = [*chain.risk.rows, msgspec.structs.replace(ledger, state_json=wrong)]
 
     assert f"{VENUE}: positions" in bad(audited(chain, rows, settings, tmp_path))

@@ -1,0 +1,58 @@
+"""A backtest in one process and the lock-step replay of the fleet give the same orders and fills, byte for byte.
+
+The fleet here is the real one, shells, links and sockets included; only Ray is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from actors.transport.venue_recording import merge_frames, survey_file
+from pipelines.chain import Chain
+from pipelines.settings import load_settings
+from tests.system.test_lock_step import DATA, replay, write_recording
+
+
+def backtest(recordings: Sequence[Path], *, length_s: float = 0.0) -> bytes:
+    facts = [survey_file(path) for path in recordings]
+    chain = Chain(facts, load_settings(overrides=["llm.enabled=false"]), seed=1, length_s=length_s)
+    chain.run(merge_frames(recordings))
+    return b"".join(line + b"\n" for line in chain.order_lines())
+
+
+def test_a_made_recording_gives_the_orders_of_lock_step(tmp_path: Path) -> None:
+    recording, orders = tmp_path / "made.gz", tmp_path / "orders.jsonl"
+    write_recording(recording, seconds=12)
+
+    replay([recording], orders)
+
+    assert backtest([recording]) == orders.read_bytes()
+    assert b'"event":"FILL"' in orders.read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.recordings
+@pytest.mark.skipif(not DATA.exists(), reason="the recordings in ../shared/data are not here")
+@pytest.mark.parametrize(
+    ("names", "length_s"),
+    [
+        (("binance_usdm/ethusdt_20240808.gz",), 15.0),
+        (("binance_spot/btcusdt_20240808.gz",), 40.0),
+        (("binance_usdm/btcusdt_20230405.dat.gz",), 20.0),
+        (("binance_usdm/btcusdt_20240808.gz", "binance_usdm/ethusdt_20240808.gz"), 8.0),
+        (("binance_usdm/btcusdt_20240808.gz", "binance_spot/btcusdt_20240808.gz"), 3.0),
+    ],
+    ids=["perpetual", "spot", "older perpetual", "two perpetuals", "two markets"],
+)
+def test_slices_of_real_recordings_give_the_orders_of_lock_step(
+    tmp_path: Path, names: tuple[str, ...], length_s: float
+) -> None:
+    paths, orders = [DATA / name for name in names], tmp_path / "orders.jsonl"
+
+    replay(paths, orders, length_s=length_s)
+
+    assert backtest(paths, length_s=length_s) == orders.read_bytes()
+    assert b'"event":"NEW"' in orders.read_bytes()
