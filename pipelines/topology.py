@@ -1,7 +1,7 @@
 """The only place that names Ray: which actor runs where, under which name, and what Ray does when it dies.
 
-Actor classes are plain (`actors/*/actor.py`). Here each gets a constructor that starts its own `run()`: Ray re-runs
-a constructor after a crash and tells nobody, so nobody else could start it again.
+Actor classes are plain (`actors/*/actor.py`). Here each gets a host whose constructor starts its `run()`: Ray re-runs a
+constructor after a crash and tells nobody, so nobody else could start it again.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ import asyncio
 import contextlib
 import functools
 import gc
+import inspect
 import logging
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,44 +62,63 @@ class RegistryName(msgspec.Struct, frozen=True):
 
 @functools.cache
 def hosted(kind: Hashable) -> Any:
-    """Return the Ray class of `kind`, with a constructor that also starts `run()` on the actor's loop, in each life.
+    """Return the Ray class of `kind`: it owns the plain object, starts its `run()` in each life, and passes calls on.
 
+    Not a subclass: Ray wraps every method of an actor's class, private ones too, and each message would pay for it.
     Cached: Ray pickles and stores each class once, not once an actor.
     """
+    calls = {
+        name: _passed_on(method)
+        for name, method in inspect.getmembers(kind, inspect.iscoroutinefunction)
+        if not name.startswith("_") and name != "run"
+    }
+    return ray.remote(type(str(getattr(kind, "__name__", kind)), (_Hosted,), {"kind": kind, **calls}))
 
-    class Hosted(kind):  # type: ignore[misc, valid-type]  # the base is chosen at run time
-        def __init__(self, role: str, *args: Any, unwatched_s: float = 0.0, **kwargs: Any) -> None:
-            """`unwatched_s` above 0: leave for good when nobody has called `watched` for so long."""
-            _settle_memory()
-            found = [one.handle() if isinstance(one, RegistryName) else one for one in args]
-            super().__init__(role, *found, **kwargs)
-            self._role = role
-            self._running = asyncio.get_running_loop().create_task(self.run(), name=role)
-            self._running.add_done_callback(_end_loudly)
-            self._watched_s = time.monotonic()
-            if unwatched_s:
-                self._leave_unwatched(unwatched_s)
 
-        async def watched(self) -> None:
-            """The supervisor lives."""
-            self._watched_s = time.monotonic()
+def _passed_on(method: Callable[..., Any]) -> Callable[..., Any]:
+    name = method.__name__
 
-        def _leave_unwatched(self, unwatched_s: float) -> None:
-            left_s = self._watched_s + unwatched_s - time.monotonic()
-            if left_s > 0:
-                asyncio.get_running_loop().call_later(left_s, self._leave_unwatched, unwatched_s)
-            else:  # only a kill keeps Ray from starting another life
-                ray.kill(ray.get_runtime_context().current_actor, no_restart=True)
+    @functools.wraps(method)  # Ray checks arguments by the signature
+    async def call(self: _Hosted, *args: Any, **kwargs: Any) -> Any:
+        return await getattr(self._actor, name)(*args, **kwargs)
 
-        async def pid(self) -> int:
-            """Process id, for tests that kill."""
-            return os.getpid()
+    return call
 
-        def __repr__(self) -> str:
-            return self._role
 
-    Hosted.__name__ = Hosted.__qualname__ = str(getattr(kind, "__name__", kind))
-    return ray.remote(Hosted)
+class _Hosted:
+    """What every actor of ours is to Ray."""
+
+    kind: Callable[..., Any]  # of the subclass: the plain class
+
+    def __init__(self, role: str, *args: Any, unwatched_s: float = 0.0, **kwargs: Any) -> None:
+        """`unwatched_s` above 0: leave for good when nobody has called `watched` for so long."""
+        _settle_memory()
+        found = [one.handle() if isinstance(one, RegistryName) else one for one in args]
+        self._role = role
+        self._actor = type(self).kind(role, *found, **kwargs)
+        self._running = asyncio.get_running_loop().create_task(self._actor.run(), name=role)
+        self._running.add_done_callback(_end_loudly)
+        self._watched_s = time.monotonic()
+        if unwatched_s:
+            self._leave_unwatched(unwatched_s)
+
+    async def watched(self) -> None:
+        """The supervisor lives."""
+        self._watched_s = time.monotonic()
+
+    def _leave_unwatched(self, unwatched_s: float) -> None:
+        left_s = self._watched_s + unwatched_s - time.monotonic()
+        if left_s > 0:
+            asyncio.get_running_loop().call_later(left_s, self._leave_unwatched, unwatched_s)
+        else:  # only a kill keeps Ray from starting another life
+            ray.kill(ray.get_runtime_context().current_actor, no_restart=True)
+
+    async def pid(self) -> int:
+        """Process id, for tests that kill."""
+        return os.getpid()
+
+    def __repr__(self) -> str:
+        return self._role
 
 
 def _settle_memory() -> None:

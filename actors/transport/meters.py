@@ -12,6 +12,7 @@ from hdrh.histogram import HdrHistogram
 
 HIGHEST_US = 60_000_000  # a minute; anything longer is recorded as a minute
 SIGNIFICANT_DIGITS = 2  # a percent; a third digit makes reading a percentile eight times slower, and loops wait for it
+UNSETTLED_MAX = 500
 LAG_INTERVAL_S = 0.25  # four looks a second see every pause that a p99 is made of and cost nothing
 SMAPS_ROLLUP = Path("/proc/self/smaps_rollup")
 
@@ -20,11 +21,26 @@ class Histogram:
     """Microseconds from 1 to a minute in high-dynamic-range buckets, exact to a percent. Mergeable by `encode`."""
 
     def __init__(self) -> None:
-        self._buckets = HdrHistogram(1, HIGHEST_US, SIGNIFICANT_DIGITS)
+        self._settled = HdrHistogram(1, HIGHEST_US, SIGNIFICANT_DIGITS)
+        # Values that no bucket counts yet: finding one takes a microsecond, which a message need not wait for.
+        self._unsettled: list[float] = []
 
     def record(self, value_us: float) -> None:
         """Add one value; below 1 counts as 1 (0 has no bucket), above a minute as a minute."""
-        self._buckets.record_value(min(max(int(value_us), 1), HIGHEST_US))
+        self._unsettled.append(value_us)
+        if len(self._unsettled) >= UNSETTLED_MAX:
+            self._settle()
+
+    def _settle(self) -> None:
+        for value_us in self._unsettled:
+            self._settled.record_value(min(max(int(value_us), 1), HIGHEST_US))
+        self._unsettled.clear()
+
+    @property
+    def _buckets(self) -> HdrHistogram:
+        if self._unsettled:
+            self._settle()
+        return self._settled
 
     @property
     def count(self) -> int:
