@@ -7,6 +7,8 @@ are live, every order command is acknowledged at once (outside the timed part). 
   sizes     prices stand, sizes change at each update: a full decision that ends in "leave it"
   same      nothing changed: the early way out
 
+The walk is repeated for every model (`walk_by_model`); an exact solution's tables are solved inside the timed part.
+
 Run: python benchmarks/quote_engine.py [--updates 50000]
 """
 
@@ -22,13 +24,23 @@ from collections.abc import Iterator
 
 from actors.quote.engine import Command, QuoteEngine
 from actors.quote.events import FeedLink, GatewayLink, InstrumentRow, RiskLink, Timer
-from actors.vocab.config import FleetSettings
+from actors.vocab.config import FleetSettings, QuoteSettings
 from actors.vocab.instruments import Instrument
 from actors.vocab.leases import LeaseGrant, LeaseRequest, RiskState, Token
 from actors.vocab.market import BookState, BookUpdate
 from actors.vocab.orders import CancelAll, CancelOrder, HolderState, LeasedOrder, LeasedReplace, OrderState, OrderUpdate
 
 VENUE, SYMBOL, HOLDER, GATEWAY = "binance_perp", "BTCUSDT", "quote:BTCUSDT-1", "gateway-1"
+# What the settings of each model are called, and how to ask for it.
+MODELS = {
+    "avellaneda_stoikov": {"model": "avellaneda_stoikov"},
+    "avellaneda_stoikov infinite": {"model": "avellaneda_stoikov", "horizon": "infinite"},
+    "glft": {"model": "glft"},
+    "glft exact": {"model": "glft", "glft_solution": "exact"},
+    "riccati": {"model": "riccati"},
+    "fixed": {"model": "fixed"},
+    "article": {"model": "article"},
+}
 STEP_NS = 33_000_000  # thirty updates a second: fifty symbols at 1 500 frames
 INSTRUMENT = Instrument(
     SYMBOL,
@@ -106,8 +118,9 @@ def answer(engine: QuoteEngine, commands: list[Command], now_ns: int) -> None:
             raise SystemExit(f"the benchmark must not be interrupted: {command.reason}")
 
 
-def measure(kind: str, count: int) -> dict[str, float]:
-    engine = QuoteEngine(venue=VENUE, symbol=SYMBOL, holder=HOLDER, settings=FleetSettings())
+def measure(kind: str, count: int, **quote: str) -> dict[str, float]:
+    settings = FleetSettings(quote=QuoteSettings.model_validate(quote))
+    engine = QuoteEngine(venue=VENUE, symbol=SYMBOL, holder=HOLDER, settings=settings)
     now_ns = 10**12
     for event in (
         FeedLink(VENUE, up=True),
@@ -164,6 +177,7 @@ def main() -> None:
                 "python": platform.python_version(),
                 "machine": platform.machine(),
                 **{kind: measure(kind, count) for kind in ("walk", "sizes", "same")},
+                "walk_by_model": {name: measure("walk", count, **quote) for name, quote in MODELS.items()},
             },
             indent=2,
         )

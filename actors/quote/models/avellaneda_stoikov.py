@@ -28,14 +28,17 @@ def indifference_prices(
 
 
 def indifference_prices_stationary(
-    *, mid: float, position: float, gamma: float, sigma: float, position_max: float
+    *, mid: float, position: float, gamma: float, position_max: float
 ) -> tuple[float, float]:
-    """The same for an infinite horizon: s + (1/γ) ln(1 + (∓1 - 2q) γ²σ² / (2ω - γ²q²σ²)), ω = ½γ²σ²(q_max+1)²."""
-    risk = gamma * gamma * sigma * sigma
-    discount = risk * (position_max + 1) ** 2 - risk * position * position
-    bid = mid + math.log1p((-1 - 2 * position) * risk / discount) / gamma
-    ask = mid + math.log1p((1 - 2 * position) * risk / discount) / gamma
-    return bid, ask
+    """The same for an infinite horizon: s + (1/γ) ln(1 + (∓1 - 2q) γ²σ² / (2ω - γ²q²σ²)), ω = ½γ²σ²(q_max+1)².
+
+    With this ω the volatility cancels. Defined for |q| <= q_max; the bid is -inf at q_max, where no price is low
+    enough for one more. The ask at -q_max is finite in the formula: the bound on that side is the caller's.
+    """
+    reach = (position_max + 1) ** 2 - position * position
+    below, above = (-1 - 2 * position) / reach, (1 - 2 * position) / reach
+    bid = mid + math.log1p(below) / gamma if below > -1 else -math.inf
+    return bid, mid + math.log1p(above) / gamma
 
 
 def total_spread(*, gamma: float, sigma: float, horizon: float, k: float) -> float:
@@ -94,3 +97,34 @@ class AvellanedaStoikov:
         if self._problem is None:
             self._base_bid_bps = math.log1p(self._gamma / estimates.bid.k_per_bp) / self._gamma
             self._base_ask_bps = math.log1p(self._gamma / estimates.ask.k_per_bp) / self._gamma
+
+
+class AvellanedaStoikovStationary:
+    """The infinite-horizon prices of the same paper, the position bounded by `position_max` orders.
+
+    Quotes stand (1/γ) ln(1+γ/k) outside the indifference prices. The volatility plays no part (see there).
+    """
+
+    respects_fees = True
+
+    def __init__(self, *, gamma: float, position_max: float) -> None:
+        self._gamma = gamma
+        self._position_max = position_max
+        self._flat = indifference_prices_stationary(mid=0.0, position=0.0, gamma=gamma, position_max=position_max)
+
+    def price(self, state: State, estimates: Estimates) -> Price | NoPrice:
+        problem = problem_of(estimates)
+        if problem is not None:
+            return problem
+        gamma, most = self._gamma, self._position_max
+        position = max(-most, min(most, state.position_orders))
+        low, high = indifference_prices_stationary(mid=0.0, position=position, gamma=gamma, position_max=most)
+        base_bid = math.log1p(gamma / estimates.bid.k_per_bp) / gamma
+        base_ask = math.log1p(gamma / estimates.ask.k_per_bp) / gamma
+        bid, ask = position < most, position > -most
+        if not bid:
+            low = high - (self._flat[1] - self._flat[0])
+        elif not ask:
+            high = low + (self._flat[1] - self._flat[0])
+        skew = self._flat[1] - self._flat[0]
+        return Price((low + high + base_ask - base_bid) / 2, high - low + base_bid + base_ask, skew, bid, ask)

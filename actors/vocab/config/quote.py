@@ -19,15 +19,27 @@ from pydantic import Field, model_validator
 
 from actors.vocab.config.base import Settings
 
-ModelName = Literal["avellaneda_stoikov", "fixed"]
+ModelName = Literal["avellaneda_stoikov", "glft", "riccati", "fixed", "article"]
+
+# The exact solution works out one quote per order of position; beyond this it would be seen in the latency.
+EXACT_ORDERS_MAX = 100
 
 
 class QuoteSettings(Settings):
     model: ModelName = Field("avellaneda_stoikov", description="pricing model by name")
-    gamma: float = Field(0.1, gt=0, le=1000, description="risk aversion, per basis point and order")
-    horizon_s: float = Field(30.0, gt=0, le=86_400, description="T - t, held constant: a rolling horizon")
-    intensity_k_bps: float = Field(0.7, gt=0, le=100, description="decay of fill intensity per bp of distance")
-    intensity_a_per_s: float = Field(0.5, gt=0, le=10_000, description="fills a second and side at distance 0")
+    gamma: float = Field(0.1, ge=1e-9, le=1000, description="risk aversion, per basis point and order")
+    horizon_s: float = Field(30.0, ge=1e-3, le=86_400, description="T - t, held constant: a rolling horizon")
+    horizon: Literal["rolling", "infinite"] = Field(
+        "rolling", description="model `avellaneda_stoikov`: the horizon above, or none and the position bounded"
+    )
+    glft_solution: Literal["closed", "exact"] = Field(
+        "closed", description="model `glft`: the closed form, or the exact one with the position bounded by the cap"
+    )
+    glft_utility: Literal["cara", "penalty"] = Field(
+        "cara", description="closed `glft` and `riccati`: risk aversion in the spread too, or charged as risk runs"
+    )
+    intensity_k_bps: float = Field(0.7, ge=1e-6, le=100, description="decay of fill intensity per bp of distance")
+    intensity_a_per_s: float = Field(0.5, ge=1e-9, le=10_000, description="fills a second and side at distance 0")
     order_usd: float = Field(250.0, gt=0, description="size of one order at the first level")
     levels_count: int = Field(1, ge=1, le=10)
     level_step_bps: float = Field(2.0, gt=0, le=500)
@@ -70,6 +82,10 @@ class QuoteSettings(Settings):
             raise ValueError("spread_bps_min must not exceed spread_bps_max")
         if self.order_usd > self.position_usd_max:
             raise ValueError("order_usd must not exceed position_usd_max")
+        if self.glft_solution == "exact" and self.position_orders_max > EXACT_ORDERS_MAX:
+            raise ValueError(
+                f"glft_solution exact: position_usd_max / order_usd must not exceed {EXACT_ORDERS_MAX} orders"
+            )
         if self.reject_backoff_ms > self.reject_backoff_max_ms:
             raise ValueError("reject_backoff_ms must not exceed reject_backoff_max_ms")
         return self

@@ -1,4 +1,4 @@
-"""Avellaneda and Stoikov 2008: the quote cases, and the paper's own simulation without a random number."""
+"""Avellaneda and Stoikov 2008: the quote cases. The paper's simulation is in tests/quote/studies."""
 
 from __future__ import annotations
 
@@ -59,74 +59,29 @@ def test_frozen_position_prices_are_centred_on_the_reservation_price() -> None:
 
 @pytest.mark.parametrize(("q", "ask", "bid"), [(0, 100.082304991, 99.917011972), (5, 99.015599272, 98.783030650)])
 def test_stationary_prices(q: float, ask: float, bid: float) -> None:
-    found = indifference_prices_stationary(mid=100, position=q, gamma=0.1, sigma=2, position_max=10)
+    found = indifference_prices_stationary(mid=100, position=q, gamma=0.1, position_max=10)
 
     assert found == pytest.approx((bid, ask), abs=5e-10)
 
 
-def paper_simulation(gamma: float, *, skewed: bool) -> tuple[float, float, float, float]:
-    """Exact moments of the paper's scheme (section 3.3): profit, its deviation, deviation of the final position and
-    mean spread. 200 steps, each side filled with probability A exp(-k distance) dt, price steps of 2 sqrt(dt).
+def test_bounded_model_stops_at_the_bound_and_leans_on_both_sides_of_it() -> None:
+    """Indifference prices as above, each quote (1/γ) ln(1+γ/k) outside of them."""
+    settings = QuoteSettings(horizon="infinite", gamma=0.1, intensity_k_bps=1.5, order_usd=100, position_usd_max=1_000)
+    model, estimates = make_model(settings), estimates_of(settings)
+    base = 10 * math.log(1 + 0.1 / 1.5)
 
-    Distances depend on position and time only, so that mass and first two moments of the profit per position can be
-    carried forward over the four outcomes of each step; no path is drawn.
-    """
-    steps, dt, sigma, k, a, q_max = 200, 0.005, 2.0, 1.5, 140.0, 60
-    spreads = [total_spread(gamma=gamma, sigma=sigma, horizon=1 - step * dt, k=k) for step in range(steps)]
-    mean_spread = sum(spreads) / steps
-    width = 2 * q_max + 1
-    mass, first, second = [0.0] * width, [0.0] * width, [0.0] * width
-    mass[q_max] = 1.0
-    for step in range(steps):
-        new_mass, new_first, new_second = [0.0] * width, [0.0] * width, [0.0] * width
-        for index in range(width):
-            if mass[index] == 0.0:
-                continue
-            q = index - q_max
-            if skewed:
-                below, above = side_distances(position=q, gamma=gamma, sigma=sigma, horizon=1 - step * dt, k=k)
-            else:
-                below = above = mean_spread / 2
-            buy = min(1.0, a * math.exp(-k * below) * dt)
-            sell = min(1.0, a * math.exp(-k * above) * dt)
-            for bought, sold, chance in (
-                (0, 0, (1 - buy) * (1 - sell)),
-                (1, 0, buy * (1 - sell)),
-                (0, 1, (1 - buy) * sell),
-                (1, 1, buy * sell),
-            ):
-                to = index + bought - sold
-                if chance == 0.0 or not 0 <= to < width:
-                    continue
-                earned = bought * below + sold * above
-                new_mass[to] += chance * mass[index]
-                new_first[to] += chance * (first[index] + earned * mass[index])
-                new_second[to] += chance * (second[index] + 2 * earned * first[index] + earned * earned * mass[index])
-        for index in range(width):
-            q = index - q_max
-            new_second[index] += q * q * sigma * sigma * dt * new_mass[index]
-        mass, first, second = new_mass, new_first, new_second
-    profit = sum(first)
-    deviation = math.sqrt(sum(second) - profit * profit)
-    mean_q = sum((index - q_max) * share for index, share in enumerate(mass))
-    deviation_q = math.sqrt(sum((index - q_max - mean_q) ** 2 * share for index, share in enumerate(mass)))
-    return profit, deviation, deviation_q, mean_spread
+    flat = model.price(State(0.0, 0.0, 1.0), estimates)
+    long = model.price(State(5.0, 0.5, 9.0), estimates)
+    full = model.price(State(10.0, 1.0, 1.0), estimates)
 
-
-@pytest.mark.parametrize(
-    ("gamma", "skewed", "expected"),
-    [
-        (0.1, True, (64.8925, 6.5432, 2.9268, 1.4918)),
-        (0.1, False, (68.2228, 13.4558, 8.3994, 1.4918)),
-        (0.01, True, (68.3996, 8.9606, 5.2125, 1.3490)),
-        (0.01, False, (68.6661, 13.6775, 8.7117, 1.3490)),
-    ],
-)
-def test_formula_earns_what_the_paper_says(
-    gamma: float, skewed: bool, expected: tuple[float, float, float, float]
-) -> None:
-    """Within rounding of the exact moments; the published 1000-path means lie within one standard error of them."""
-    assert paper_simulation(gamma, skewed=skewed) == pytest.approx(expected, abs=5e-4)
+    assert isinstance(flat, Price)
+    assert isinstance(long, Price)
+    assert isinstance(full, Price)
+    assert flat.centre_bps + flat.spread_bps / 2 == pytest.approx(0.082304991 + base, abs=5e-9)
+    assert long.centre_bps + long.spread_bps / 2 == pytest.approx(-0.984400728 + base, abs=5e-9)
+    assert long.centre_bps - long.spread_bps / 2 == pytest.approx(-1.216969350 - base, abs=5e-9)
+    assert (full.bid, full.ask) == (False, True)
+    assert full.centre_bps + full.spread_bps / 2 == pytest.approx(10 * math.log(2 / 21) + base)
 
 
 def test_model_speaks_bps_and_orders() -> None:

@@ -1,0 +1,1 @@
+"""Studies for a reader with a question about models or markets: `python -m pipelines.study --help`."""
