@@ -412,6 +412,9 @@ class Supervisor:
         statuses = await self._ask(roles, "status")
         given_up = statuses.pop("registry", {}).get("given_up", {})
         self._figures.take(statuses)
+        if self._plan.speed == "max":
+            why = "it died, and a lock-step replay cannot go on with a new life of it"
+            given_up = given_up or dict.fromkeys(self._figures.restarts, why)
         if given_up and not self._given_up:
             self._given_up = dict(given_up)
             for role, reason in self._given_up.items():

@@ -31,7 +31,7 @@ from actors.registry.directory import (
     Tick,
     Welcome,
 )
-from actors.transport.host import MEMBERS_CHANNEL, REGISTRY_SILENCE_MS
+from actors.transport.host import MEMBERS_CHANNEL, registry_silence_ms
 from actors.transport.host_log import ActorLog
 from actors.transport.identity import environment, host_id, new_incarnation, runtime_folder, tcp_address
 from actors.transport.links import LinkKeys, Links, Publisher, Server
@@ -201,7 +201,10 @@ class RegistryActor:
         )
         self._publisher = self._links.publisher("directory", on_subscribe=self._on_subscribe)
         self._server = self._links.server(
-            MEMBERS_CHANNEL, on_message=self._on_message, on_peer=self._on_peer, silence_ms=REGISTRY_SILENCE_MS
+            MEMBERS_CHANNEL,
+            on_message=self._on_message,
+            on_peer=self._on_peer,
+            silence_ms=registry_silence_ms(self._run),
         )
         self._carry_out(self._roster.handle(Register(self._links.member()), time.monotonic_ns())[1:])
         self._schedule_tick()

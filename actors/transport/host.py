@@ -41,7 +41,7 @@ from actors.transport.link_life import Backoff
 from actors.transport.links import Client, LinkKeys, Links, Subscriber
 from actors.transport.meters import CpuShare, Histogram, LoopLag, pss_mb
 from actors.transport.step_gate import StepGate
-from actors.transport.step_plan import VENUE, cast_of
+from actors.transport.step_plan import STEPS_SILENCE_MS, VENUE, cast_of
 from actors.vocab import codec
 from actors.vocab.clock import Clock
 from actors.vocab.config import FleetSettings
@@ -70,8 +70,12 @@ REGISTER_MAX_WAIT_S = 2.0
 GOODBYE_TIMEOUT_S = 1.0
 PSS_AGE_S = 20.0
 STEPS_CHANNEL = "steps"  # the venue's server of a lock-step replay
-STEPS_SILENCE_MS = 20_000  # nobody is replaced in lock-step: only a death, which breaks the connection, ends the run
 READY_LOOK_S = 0.05
+
+
+def registry_silence_ms(run: RunDescription) -> int:
+    """After how long without a beat a member and the registry are lost to each other."""
+    return STEPS_SILENCE_MS if run.lock_step else REGISTRY_SILENCE_MS
 
 
 class ActorHost:
@@ -172,7 +176,7 @@ class ActorHost:
         self._beats = self.links.client(
             on_message=self._on_registry_message,
             on_state=self._on_registry,
-            silence_ms=REGISTRY_SILENCE_MS,
+            silence_ms=registry_silence_ms(self.run),
             stepped=False,
         )
         if self.gate is not None:

@@ -27,6 +27,7 @@ from actors.transport.link_market import Publisher, Subscriber
 from actors.transport.link_peers import SILENCE_MS, Client, Server
 from actors.transport.link_wire import Frames, Wire
 from actors.transport.step_gate import StepGate
+from actors.transport.step_plan import STEPS_SILENCE_MS
 from actors.vocab.control import FrameToken, Greeting, Member
 from actors.vocab.message import Message
 
@@ -108,6 +109,7 @@ class Links:
 
         A peer that dials again while its old session is still up is told as gone, then as come.
         """
+        silence_ms = self._silence_ms(silence_ms, stepped)
         server = Server(
             self._hub, channel, on_message=on_message, on_peer=on_peer, silence_ms=silence_ms, stepped=stepped
         )
@@ -124,6 +126,7 @@ class Links:
         stepped: bool = True,
     ) -> Client:
         """Return a client, not yet dialling. One per server and channel: a second one would push out the first."""
+        silence_ms = self._silence_ms(silence_ms, stepped)
         client = Client(self._hub, on_message=on_message, on_state=on_state, silence_ms=silence_ms, stepped=stepped)
         self._clients.append(client)
         self._start_ticking()
@@ -196,6 +199,9 @@ class Links:
         if self._door_wire is not None:
             self._door_wire.close()
         self._hub.context.destroy(linger=0)
+
+    def _silence_ms(self, silence_ms: int, stepped: bool) -> int:
+        return max(silence_ms, STEPS_SILENCE_MS) if stepped and self._hub.gate is not None else silence_ms
 
     # --- beats ---------------------------------------------------------------------------------------------
 

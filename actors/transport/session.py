@@ -15,17 +15,19 @@ import contextlib
 import random
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from websockets.exceptions import InvalidHandshake
 
 from actors.transport.backoff import VenueBackoff
 from actors.transport.step_gate import StepGate
 from actors.transport.step_plan import PEER_HEADER
-from actors.transport.ws_socket import Refused, WsSocket, open_socket
+from actors.transport.ws_socket import PING_PAYLOAD, Refused, WsSocket, open_socket
 from actors.venues.dialect import StreamPlan
+from actors.vocab import codec
 from actors.vocab.clock import Clock
-from actors.vocab.errors import OurFault
+from actors.vocab.control import FrameToken
+from actors.vocab.errors import OurFault, check
 from actors.vocab.units import NS_PER_S
 
 # `on_state(True, OVERLAP)`: a second socket took over while the first still delivered, so nothing is missing.
@@ -150,6 +152,14 @@ class WsSession:
         if gate is not None:
             gate.frame(self.plan.name, lambda: self._gated_frame(frame, gate.clock.now_ns()))
 
+    def _pong_in_step(self, payload: bytes) -> None:
+        """The venue's token comes behind its frames as a pong that nobody asked for."""
+        gate = self._gate
+        if gate is not None and payload != PING_PAYLOAD:
+            token = codec.decode(payload)
+            check(isinstance(token, FrameToken), f"{gate.role}: a pong of {self.plan.name} is no token")
+            gate.token(cast("FrameToken", token))
+
     def _state_in_step(self, up: bool, reason: str) -> None:
         gate = self._gate
         if gate is None:
@@ -175,6 +185,7 @@ class WsSession:
                     clock=self._clock,
                     timeout_s=self._open_timeout_s,
                     headers=headers,
+                    on_pong=self._pong_in_step if self._gate is not None else None,
                 )
             except Refused as error:
                 self.reason = f"{self.plan.url}: {error}"

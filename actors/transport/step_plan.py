@@ -28,6 +28,9 @@ from actors.vocab.control import RunDescription
 FRAMES, ANSWERS = "frames", "answers"  # what the venue sends, as the first word of a count
 # Lock-step only: whose request or connection it is, and the how many-th request, since HTTP connections overtake.
 PEER_HEADER, CALL_HEADER = "X-Manta-Peer", "X-Manta-Call"
+# Nobody is replaced in lock-step, and the venue waits for whoever is slow: a machine that is busy with something else
+# for half a minute must not end a replay of hours. A death breaks connections, and is noticed at once.
+STEPS_SILENCE_MS = 60_000
 VENUE = "sim:binance"  # the one process that holds all simulated venues of a run, and the steps
 
 

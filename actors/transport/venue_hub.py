@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 
-from actors.transport.venue_frames import combined, text_frame
+from actors.transport.venue_frames import combined, pong_frame, text_frame
 
 # Bytes that may wait for one listener, in our outbox and in its transport. A listener that reads slower than this for
 # long would see an ever older market: it is dropped, as the venue does. About ten seconds of fifty busy symbols.
@@ -41,6 +41,11 @@ class Listener:
         self._outbox.append(frame)
         self._outbox_bytes += len(frame)
         self.frames_count += 1
+
+    def queue_control(self, frame: bytes) -> None:
+        """As `queue`, for what is no message."""
+        self._outbox.append(frame)
+        self._outbox_bytes += len(frame)
 
     def flush(self) -> bool:
         """Write what waits. False when the listener is too slow or gone; it is then aborted and must be forgotten."""
@@ -130,6 +135,17 @@ class StreamHub:
         """Queue one message for one listener (acks, private events, notices)."""
         listener.queue(text_frame(data))
         self._dirty[listener.number] = listener
+
+    def send_token(self, role: str, payload: bytes) -> bool:
+        """Lock-step: queue a token behind the frames of a listener of `role`, as a pong. False where there is none."""
+        own = [listener for listener in self._listeners.values() if listener.role == role]
+        if not own:
+            return False
+        # With frames that wait, so that one write carries both; which connection it is decides nothing.
+        listener = next((each for each in own if each.number in self._dirty), own[0])
+        listener.queue_control(pong_frame(payload))
+        self._dirty[listener.number] = listener
+        return True
 
     def flush(self) -> list[Listener]:
         """Write all outboxes; returns listeners that were dropped for being slow or are gone."""

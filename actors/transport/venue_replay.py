@@ -256,6 +256,8 @@ class Replay:
         for index in dict.fromkeys(index for index, _ in moment):
             self._stages[index].server.desk.turn()  # orders that reached the venue before this moment
         self._send_moment(moment)
+        for stage in self._distinct():
+            stage.server.flush()
         await self._pace.after(recorded_ns, self._frames_sent())
 
     def _send_moment(self, moment: Sequence[tuple[int, RecordedFrame]]) -> None:
@@ -266,8 +268,6 @@ class Replay:
             # A snapshot in the file of one symbol need not name it.
             snapshot_of = frame.symbol or (symbols[0].symbol if len(symbols) == 1 else "")
             self._stages[index].play(frame, snapshot_of=snapshot_of)
-        for stage in self._distinct():
-            stage.server.flush()
         self.frames_count += sum(frame.channel != SNAPSHOT for _, frame in moment)
 
     def _hold(self, now_ns: int) -> None:

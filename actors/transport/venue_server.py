@@ -151,6 +151,10 @@ class VenueServer:
                 count += socket.listener.frames_count
         return count
 
+    def send_token(self, role: str, payload: bytes) -> bool:
+        """Lock-step: queue a token behind the frames of `role`; `flush` sends it. False where nothing of it listens."""
+        return self.hub.send_token(role, payload)
+
     @property
     def unanswered_count(self) -> int:
         return self.desk.unanswered_count

@@ -17,6 +17,8 @@ from typing import Protocol
 
 from actors.transport.links import Links
 from actors.transport.step_plan import ANSWERS, FRAMES, VENUE, Cast
+from actors.transport.venue_frames import CONTROL_BYTES_MAX
+from actors.vocab import codec
 from actors.vocab.control import FrameToken, Greeting
 from actors.vocab.errors import OurFault, check
 from actors.vocab.message import Message
@@ -89,6 +91,14 @@ class SteppedVenue(Protocol):
         """Requests that the exchange will answer at a later time."""
         ...
 
+    def send_token(self, role: str, payload: bytes) -> bool:
+        """Queue `payload` behind the frames of `role`'s streams; False where it has none here."""
+        ...
+
+    def flush(self) -> None:
+        """Write all that is queued."""
+        ...
+
 
 class VenueSteps:
     """Hands out tokens and takes them back. `links` and `venues` are the venue's own."""
@@ -133,7 +143,7 @@ class VenueSteps:
         return "requests" if self._step and not self._is_done() else ""
 
     async def take(self, now_ns: int, phase: str = "") -> None:
-        """Step to `now_ns`: the venue has sent all of it. Returns when everybody has finished."""
+        """Step to `now_ns`: the venue has queued all of it. Returns when everybody has finished."""
         await self._take(now_ns, phase, short=not phase)
         if self._wakes:
             await self._take(now_ns, phase, short=False)  # an order leaves at the time of the frame that caused it
@@ -146,7 +156,7 @@ class VenueSteps:
         self._wakes = False
         loop = asyncio.get_running_loop()
         self._all_done = loop.create_future()
-        door, server = self._door, self._server
+        door = self._door
         for role in self._cast.venue_clients:
             self._tell(FRAMES, role, sum(venue.frames_count(role) for venue in self._venues))
             self._tell(ANSWERS, role, door.answered[role])
@@ -155,7 +165,9 @@ class VenueSteps:
         self._news.clear()
         token = FrameToken(self._step, now_ns, VENUE, phase, counts, self._is_short, self._full_before)
         for role in self._cast.feeds:
-            check(server.send(self._incarnations.get(role, ""), token), f"step {self._step}: {role} is gone")
+            self._send_token(role, token)
+        for venue in self._venues:
+            venue.flush()
         watchdog = loop.call_later(STEP_TIMEOUT_S, self._give_up, now_ns)
         try:
             self.while_waiting()
@@ -181,6 +193,15 @@ class VenueSteps:
 
     def _awaited(self) -> tuple[str, ...]:
         return self._cast.quotes if self._is_short else self._cast.last
+
+    def _send_token(self, role: str, token: FrameToken) -> None:
+        """Behind the step's frames on their own socket, so that one write carries both; by the link where it is too
+        long for that, or where there is no such socket."""
+        payload = codec.encode(token)
+        if len(payload) <= CONTROL_BYTES_MAX and any(venue.send_token(role, payload) for venue in self._venues):
+            return
+        sent = self._server.send(self._incarnations.get(role, ""), token)
+        check(sent, f"step {self._step}: {role} is gone")
 
     def _tell(self, sender: str, receiver: str, count: int) -> None:
         if self._told.get((sender, receiver), 0) != count:

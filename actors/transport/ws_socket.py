@@ -51,6 +51,7 @@ class WsSocket(asyncio.Protocol):
         on_message: Callable[[bytes, int], None],
         clock: Clock,
         headers: Mapping[str, str] | None = None,
+        on_pong: Callable[[bytes], None] | None = None,
     ) -> None:
         loop = asyncio.get_running_loop()
         self.opened: asyncio.Future[None] = loop.create_future()
@@ -59,6 +60,7 @@ class WsSocket(asyncio.Protocol):
         self.last_recv_ns = clock.now_ns()  # of any bytes, pongs included
         self.messages_count = 0
         self._on_message = on_message
+        self._on_pong = on_pong
         self._clock = clock
         self._headers = dict(headers or {})
         self._protocol = ClientProtocol(uri, max_size=MESSAGE_BYTES_MAX)
@@ -152,6 +154,8 @@ class WsSocket(asyncio.Protocol):
                 whole, self._fragments = b"".join(self._fragments), []
                 self.messages_count += 1
                 self._on_message(whole, recv_ns)
+        elif opcode is Opcode.PONG and self._on_pong is not None:
+            self._on_pong(bytes(frame.data))
         # Pings have been answered and closes echoed by the protocol; `_write` sends what it prepared.
 
     def _on_handshake(self, event: object) -> None:
@@ -226,13 +230,14 @@ async def open_socket(
     clock: Clock,
     timeout_s: float,
     headers: Mapping[str, str] | None = None,
+    on_pong: Callable[[bytes], None] | None = None,
 ) -> WsSocket:
-    """Dial, shake hands, return the open socket. `headers` go with the opening request.
+    """Dial, shake hands, return the open socket. `headers` go with the opening request; `on_pong` hears every pong.
 
     Raises `Refused`, OSError (no network, TLS refused), TimeoutError, or websockets' InvalidHandshake.
     """
     uri = parse_uri(url)
-    socket = WsSocket(uri, on_message=on_message, clock=clock, headers=headers)
+    socket = WsSocket(uri, on_message=on_message, clock=clock, headers=headers, on_pong=on_pong)
     tls = ssl.create_default_context() if uri.secure else None
     # A failed opening ends `closed` as well; nobody awaits that one, so its exception is looked at here.
     socket.closed.add_done_callback(lambda ended: None if ended.cancelled() else ended.exception() and None)

@@ -18,7 +18,7 @@ from actors.transport.link_hub import Hub
 from actors.transport.link_peers import PROTOCOL
 from actors.transport.links import Client, LinkKeys, Links, Server
 from actors.transport.step_gate import StepGate
-from actors.transport.step_plan import VENUE, Cast
+from actors.transport.step_plan import STEPS_SILENCE_MS, VENUE, Cast
 from actors.vocab import codec
 from actors.vocab.control import Beat, FrameToken, Greeting, Member
 from actors.vocab.market import MARKS_TOPIC, Marks
@@ -475,6 +475,19 @@ def test_each_new_subscriber_is_announced_and_gets_exactly_its_topics(loop: str)
             assert at_risk == [(b"BTCUSDT_250926", ask(1)), (b"BTCUSDT", ask(2))]
 
     run_on(loop, main())
+
+
+def test_in_lock_step_only_a_broken_connection_is_a_loss() -> None:
+    cast = Cast(feeds=(), quotes=("quote:BTCUSDT",), gateways=("gateway",))
+
+    async def main() -> None:
+        with fleet() as made:
+            gate = StepGate(role="gateway", cast=cast, start_ns=0, on_fault=made.faults.append)
+            stepped = Seen().server(made.actor("gateway", gate=gate))
+            live = Seen().server(made.actor("other"))
+            assert (stepped.silence_ns, live.silence_ns) == (STEPS_SILENCE_MS * 10**6, SILENCE_MS * 10**6)
+
+    asyncio.run(main())
 
 
 def test_in_lock_step_a_feeds_messages_go_with_its_token_to_whoever_takes_the_step() -> None:

@@ -18,8 +18,12 @@ from websockets.http11 import Request, Response
 from actors.transport.backoff import VenueBackoff
 from actors.transport.identity import SystemClock
 from actors.transport.session import OVERLAP, REFUSED_WAIT_S, UNREACHABLE_WAIT_S, WsSession
+from actors.transport.step_gate import StepGate
+from actors.transport.step_plan import FRAMES, VENUE, Cast
 from actors.transport.ws_socket import MESSAGE_BYTES_MAX, open_socket
 from actors.venues.dialect import StreamPlan
+from actors.vocab import codec
+from actors.vocab.control import FrameToken
 from tests.fakes import LOOPS, run_on, until
 
 Handler = Callable[[ServerConnection], Awaitable[None]]
@@ -95,6 +99,34 @@ def test_subscribes_and_hands_over_frames_in_order(loop: str) -> None:
         assert watch.states == [(True, ""), (False, "closed by us")]
 
     run_on(loop, main())
+
+
+def test_in_lock_step_frames_wait_for_the_token_that_comes_as_a_pong_behind_them() -> None:
+    cast = Cast(feeds=("feed:v:0",), quotes=(), gateways=())
+    faults: list[BaseException] = []
+    gate = StepGate(role="feed:v:0", cast=cast, start_ns=5, on_fault=faults.append)
+    watch: list[Watch] = []
+    seen: list[tuple[int, list[str]]] = []
+    gate.send_token = lambda token: seen.append((token.now_ns, list(watch[0].frames)))
+
+    async def handler(connection: ServerConnection) -> None:
+        for step in (1, 2):
+            await connection.send(f"frame {step}")
+            token = FrameToken(step, 10 * step, VENUE, counts=((FRAMES, "feed:v:0", step),))
+            await connection.pong(codec.encode(token))
+        await connection.wait_closed()
+
+    async def main() -> None:
+        async with venue(handler) as (_, url):
+            watch.append(Watch(url, gate=gate))
+            async with watch[0].running():
+                await until(lambda: len(seen) == 2)
+            gate.close()
+
+    asyncio.run(main())
+
+    assert seen == [(10, ["frame 1"]), (20, ["frame 1", "frame 2"])]
+    assert faults == []
 
 
 def test_fragments_are_joined_and_pings_between_them_answered() -> None:

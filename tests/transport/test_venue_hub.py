@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from actors.transport.venue_frames import combined, text_frame
+from actors.transport.venue_frames import combined, pong_frame, text_frame
 from actors.transport.venue_hub import SEND_BUFFER_MAX, Listener, StreamHub
 
 
@@ -51,6 +51,26 @@ def test_frame_header_follows_the_size(size: int, head: bytes) -> None:
 
 def test_long_frame_has_an_eight_byte_size() -> None:
     assert text_frame(b"x" * 65_536)[:10] == b"\x81\x7f" + (65_536).to_bytes(8, "big")
+
+
+def test_a_token_goes_behind_the_frames_in_one_write_and_is_no_message() -> None:
+    hub = StreamHub(route_of)
+    quiet, busy, other = listener(1), listener(2), listener(3)
+    for one, _ in (quiet, busy, other):
+        one.role = "feed" if one is not other[0] else "else"
+        hub.attach(one)
+    hub.subscribe(busy[0], ["abc@depth"])
+
+    hub.publish("abc@depth", b"{}")
+    assert hub.send_token("feed", b"token 1")
+    hub.flush()
+    assert hub.send_token("feed", b"token 2")
+    hub.flush()
+
+    assert busy[1].written == [text_frame(b"{}") + pong_frame(b"token 1")]
+    assert quiet[1].written == [pong_frame(b"token 2")]
+    assert [one.frames_count for one, _ in (quiet, busy)] == [0, 1]
+    assert not hub.send_token("nobody", b"token")
 
 
 def test_each_form_is_the_same_bytes_for_all_its_listeners() -> None:
