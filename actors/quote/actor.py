@@ -14,6 +14,7 @@ from typing import Any
 
 from actors.quote.engine import Event, QuoteEngine
 from actors.quote.events import Backlog, FeedLink, GatewayLink, InstrumentRow, RiskLink, Timer
+from actors.quote.neighbours import OwnPrices
 from actors.transport.host import ActorHost
 from actors.transport.links import Client, Publisher, Subscriber
 from actors.transport.meters import Histogram
@@ -65,6 +66,7 @@ class QuoteActor:
         refs = itertools.count(1)  # one series for all engines: a gateway knows an order by holder and number
         for symbol in self._symbols or group:
             by_venue = self._engines[symbol] = {}
+            own_prices = OwnPrices()
             for account in run.accounts:
                 by_venue[account.venue] = engine = QuoteEngine(
                     venue=account.venue,
@@ -73,6 +75,7 @@ class QuoteActor:
                     settings=host.settings,
                     own_in_book=run.mode not in MODES_APART,
                     refs=refs,
+                    own_prices=own_prices,
                 )
                 self._all.append(engine)
         for account in run.accounts:

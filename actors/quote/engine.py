@@ -29,6 +29,7 @@ from actors.quote.events import Backlog, FeedLink, GatewayLink, InstrumentRow, R
 from actors.quote.figures import figures
 from actors.quote.inputs import SignalWatch
 from actors.quote.lease import LeaseKeeper, wanted_lots
+from actors.quote.neighbours import OwnPrices
 from actors.quote.orders import OwnOrders, Pending
 from actors.quote.placer import Occasion, Placer
 from actors.quote.position import Booked, PositionKeeper
@@ -84,7 +85,8 @@ _BUY, _SELL = Side.BUY, Side.SELL
 
 class QuoteEngine:
     """See the module. `holder` is this life's incarnation; `own_in_book` is False where the public book cannot
-    contain our orders (a replay, paper trading); `refs` numbers the orders, shared by all engines of one holder."""
+    contain our orders (a replay, paper trading); `refs` numbers the orders, shared by all engines of one holder;
+    `own_prices` is shared by the engines of one symbol, which then never cross each other's orders."""
 
     def __init__(
         self,
@@ -95,6 +97,7 @@ class QuoteEngine:
         settings: FleetSettings,
         own_in_book: bool = True,
         refs: Iterator[int] | None = None,
+        own_prices: OwnPrices | None = None,
     ) -> None:
         quote = settings.quote
         self.venue = venue
@@ -116,6 +119,7 @@ class QuoteEngine:
 
         self._settings = quote
         self._lease = LeaseKeeper(self.wallet, renew_interval_ns=settings.risk.renew_interval_ms * NS_PER_MS)
+        self._own_prices = own_prices if own_prices is not None else OwnPrices()
         self._placer = Placer(
             settings=quote,
             wallet=self.wallet,
@@ -132,6 +136,7 @@ class QuoteEngine:
             budget=self.budget,
             volatility=self.volatility,
             placer=self._placer,
+            own_prices=self._own_prices,
         )
         self._own_in_book = own_in_book
         self._opinion_ns = int(settings.llm.opinion_interval_s * NS_PER_S / 2) if settings.llm.enabled else 0
@@ -541,6 +546,8 @@ class QuoteEngine:
         """Orders changed: are both sides live?"""
         self._own_version = self.own.version
         self._dirty = True
+        if self.instrument is not None:
+            self._own_prices.note(self.venue, self.own, self.instrument.tick_float)
         self.uptime.set(live=self.own.side_live(_BUY) and self.own.side_live(_SELL), now_ns=now_ns)
 
     # --- what others may look at ----------------------------------------------------------------------------------

@@ -6,15 +6,17 @@ Rules, in this order:
 2. the centre moves at most `skew_bps_max`;
 3. no side is closer than the fair price itself: the model may want to trade through it to lose a position, but a
    maker who does pays for it (Avellaneda-Stoikov puts the ask below the mid for a large position);
-4. a bid rounds down and stays a tick below the others' best ask, an ask rounds up and stays a tick above their best
-   bid: post-only, never crossing;
-5. sizes come from the room that position cap and lease leave, level by level; what falls below the venue's minimum
+4. no price leaves its band (`bands.py`);
+5. a bid rounds down and stays a tick below the others' best ask, an ask rounds up and stays a tick above their best
+   bid: post-only, never crossing; the same holds against our own orders at other venues (`neighbours.py`);
+6. sizes come from the room that position cap and lease leave, level by level; what falls below the venue's minimum
    is not quoted.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from actors.vocab.units import BPS, ask_ticks, bid_ticks
@@ -65,20 +67,22 @@ def bid_wishes(
     edge_ticks: float,
     step_ticks: float,
     ask_limit_ticks: int,
-    levels_count: int,
-    lots_each: int,
+    sizes: Sequence[int],
     room_lots: int,
     lots_min: int,
+    low_ticks: float = 0.0,
 ) -> list[Wish]:
-    """Bids from the best one down. `ask_limit_ticks` is the others' best ask: every bid stays below it."""
+    """Bids from the best one down, `sizes` lots each. Every bid stays below `ask_limit_ticks` (the others' best ask, or
+    our own at another venue) and at or above `low_ticks`."""
     wishes: list[Wish] = []
     ceiling = ask_limit_ticks - 1
-    for level in range(levels_count):
-        lots = min(lots_each, room_lots)
+    bottom = max(1.0, low_ticks)
+    for level, wanted in enumerate(sizes):
+        lots = min(wanted, room_lots)
         if lots < lots_min:
             break
         price = min(bid_ticks(edge_ticks - level * step_ticks), ceiling)
-        if price < 1:
+        if price < bottom:
             break
         wishes.append(Wish(price, lots))
         room_lots -= lots
@@ -90,23 +94,48 @@ def ask_wishes(
     edge_ticks: float,
     step_ticks: float,
     bid_limit_ticks: int,
-    levels_count: int,
-    lots_each: int,
+    sizes: Sequence[int],
     room_lots: int,
     lots_min: int,
+    high_ticks: float = math.inf,
 ) -> list[Wish]:
-    """Asks from the best one up. `bid_limit_ticks` is the others' best bid: every ask stays above it."""
+    """Asks from the best one up, `sizes` lots each. Every ask stays above `bid_limit_ticks` (the others' best bid, or
+    our own at another venue) and at or below `high_ticks`."""
     wishes: list[Wish] = []
     bottom = bid_limit_ticks + 1
-    for level in range(levels_count):
-        lots = min(lots_each, room_lots)
+    for level, wanted in enumerate(sizes):
+        lots = min(wanted, room_lots)
         if lots < lots_min:
             break
         price = max(ask_ticks(edge_ticks + level * step_ticks), bottom)
+        if price > high_ticks:
+            break
         wishes.append(Wish(price, lots))
         room_lots -= lots
         bottom = price + 1
     return wishes
+
+
+def level_shares(*, levels_count: int, ratio: float) -> tuple[float, ...]:
+    """Sizes of the levels in parts of the first: geometric."""
+    return tuple(ratio**level for level in range(levels_count))
+
+
+def model_shares(*, levels_count: int, step_bps: float, skew_bps: float, share_max: float) -> tuple[float, ...]:
+    """Sizes at which a filled level leaves the next one where the model would put it.
+
+    One more order of position moves the model's bid down by `skew_bps`, the next level stands `step_bps` lower: so
+    it carries step/skew orders, at most `share_max`, and that where the model does not lean.
+    """
+    share = min(share_max, step_bps / skew_bps) if skew_bps > 0 else share_max
+    return (1.0, *[share] * (levels_count - 1))
+
+
+def level_lots(*, first_lots: int, shares: Sequence[float], lots_min: int, lots_max: int) -> list[int]:
+    """Whole lots of each level, none below the venue's minimum or above its maximum; all 0 if the first is 0."""
+    if first_lots <= 0:
+        return [0] * len(shares)
+    return [max(lots_min, min(lots_max, math.floor(first_lots * share + 1e-9))) for share in shares]
 
 
 def lots_min_at(*, price_ticks: float, lots_min: int, min_notional_usd: float, usd_per_tick_lot: float) -> int:

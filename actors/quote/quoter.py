@@ -6,8 +6,10 @@ The hot path of the engine. It decides what is wanted; whether anything may be w
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
+from actors.quote.bands import NO_BAND, PriceBands
 from actors.quote.budget import OrderBudget
 from actors.quote.estimators.volatility import EwmaVolatility
 from actors.quote.ladder import (
@@ -16,11 +18,14 @@ from actors.quote.ladder import (
     bid_wishes,
     bounded,
     edges_ticks,
+    level_shares,
+    model_shares,
     scaled_lots,
     spread_floor_bps,
 )
 from actors.quote.models.catalogue import estimates_of, make_model
 from actors.quote.models.protocol import Estimates, NoPrice, Price, PricingModel, State
+from actors.quote.neighbours import OwnPrices, post_only_limits
 from actors.quote.orders import OwnOrder, OwnOrders, Pending
 from actors.quote.placer import Occasion, Placer
 from actors.quote.position import PositionKeeper
@@ -60,6 +65,7 @@ class Quoter:
         budget: OrderBudget,
         volatility: EwmaVolatility,
         placer: Placer,
+        own_prices: OwnPrices,
     ) -> None:
         quote = settings.quote
         self._settings = quote
@@ -75,6 +81,10 @@ class Quoter:
         self.model: PricingModel = make_model(quote)
         self.estimates = estimates_of(quote)
         self.sizes = Sizes(quote)
+        self.bands = PriceBands(quote)
+        self.band = NO_BAND  # of the last decision
+        self._own_prices = own_prices
+        self._shares = level_shares(levels_count=quote.levels_count, ratio=quote.level_size_ratio)
         self.limits = SpreadLimits(quote.spread_bps_min, quote.spread_bps_max, quote.skew_bps_max)
         self.fair_ticks = 0.0
 
@@ -83,6 +93,7 @@ class Quoter:
         self._row = row
         self._placer.perp = row.market == "perp"
         self.sizes.forget()
+        self.bands.use(row)
         self.take(self.estimates)
 
     def take(self, estimates: Estimates) -> None:
@@ -124,7 +135,13 @@ class Quoter:
             return NoQuote(Reason.NO_PRICE, f"model {settings.model} gave no number")
         centre_bps, spread_bps = priced
         bid_edge, ask_edge = edges_ticks(fair, centre_bps, spread_bps)
+        low, high = self.band = self.bands.at(fair, occasion.now_ns)
+        bid_edge, ask_edge = min(bid_edge, high), max(ask_edge, low)
         room_buy, room_sell = self._rooms(view, fair, price)
+        if bid_edge < low:
+            room_buy = 0
+        if ask_edge > high:
+            room_sell = 0
         lots_buy, lots_sell = self._order_sizes(view)
         tolerance = tolerance_ticks(fair, settings.refresh_tolerance_bps, settings.refresh_tolerance_share, spread_bps)
         levels, by_slot = settings.levels_count, self._own.by_slot
@@ -135,13 +152,16 @@ class Quoter:
         ):
             return []
         step = settings.level_step_bps * BPS * fair
-        bids = bid_wishes(bid_edge, step, ask_ticks, levels, lots_buy, room_buy, sizes.lots_min)
-        asks = ask_wishes(ask_edge, step, bid_ticks, levels, lots_sell, room_sell, sizes.lots_min)
+        below, above = self._own_prices.limits_ticks(self._wallet.venue, self._row.tick_float)
+        ask_limit, bid_limit = post_only_limits(bid_ticks, ask_ticks, below, above)
+        each_buy, each_sell = self._level_sizes(lots_buy, lots_sell, price)
+        bids = bid_wishes(bid_edge, step, ask_limit, each_buy, room_buy, sizes.lots_min, low)
+        asks = ask_wishes(ask_edge, step, bid_limit, each_sell, room_sell, sizes.lots_min, high)
         self._placer.hindrances.clear()
         if not bids:
-            self._explain(Side.BUY, price.bid, lots_buy, room_buy)
+            self._explain(Side.BUY, price.bid, bid_edge < low, lots_buy, room_buy)
         if not asks:
-            self._explain(Side.SELL, price.ask, lots_sell, room_sell)
+            self._explain(Side.SELL, price.ask, ask_edge > high, lots_sell, room_sell)
         self._budget.refill(occasion.now_ns)
         terms = Terms(
             fair,
@@ -177,7 +197,9 @@ class Quoter:
         if view is not NEUTRAL and view.position_usd_max < math.inf:
             cap = min(cap, math.floor(view.position_usd_max / (fair * self.sizes.usd_per_tick_lot)))
         room_buy = min(cap, wallet.long_lots) - position - placer.dying_buy_lots
-        room_sell = min(cap, wallet.short_lots) + position - placer.dying_sell_lots
+        # Spot: never more than is held, whatever the lease says.
+        short = wallet.short_lots if placer.perp else min(wallet.short_lots, self._position.stock_lots)
+        room_sell = min(cap, short) + position - placer.dying_sell_lots
         if wallet.state is RiskState.REDUCE_ONLY:
             room_buy = min(room_buy, -position - placer.dying_buy_lots)
             room_sell = min(room_sell, position - placer.dying_sell_lots)
@@ -193,6 +215,21 @@ class Quoter:
             scaled_lots(lots=sizes.order_lots, factor=factor * view.ask_factor, lots_min=sizes.lots_min),
         )
 
+    def _level_sizes(self, lots_buy: int, lots_sell: int, price: Price) -> tuple[Sequence[int], Sequence[int]]:
+        """Lots of each level of both sides, best level first."""
+        shares = self._shares
+        if len(shares) == 1:
+            return (lots_buy,), (lots_sell,)
+        settings = self._settings
+        if settings.level_sizes == "model":
+            shares = model_shares(
+                levels_count=settings.levels_count,
+                step_bps=settings.level_step_bps,
+                skew_bps=price.skew_bps,
+                share_max=settings.level_orders_max,
+            )
+        return self.sizes.level_lots(lots_buy, shares), self.sizes.level_lots(lots_sell, shares)
+
     def _too_small(self) -> str:
         sizes = self.sizes
         return (
@@ -200,11 +237,14 @@ class Quoter:
             f"the venue takes {sizes.lots_min} or more"
         )
 
-    def _explain(self, side: Side, wanted: bool, lots_each: int, room_lots: int) -> None:
+    def _explain(self, side: Side, wanted: bool, outside: bool, lots_each: int, room_lots: int) -> None:
         """Note why a side has no wish."""
         wallet, sizes = self._wallet, self.sizes
         if not wanted:
             why = (Reason.NO_PRICE, f"{self._settings.model} wants none at position {self._position.lots} lots")
+        elif outside:
+            low, high = self.band
+            why = (Reason.PRICE_BAND, f"{low:.0f} to {high:.0f} ticks, fair {self.fair_ticks:.0f}")
         elif lots_each == 0:
             why = (Reason.MODEL_HOLD, "size factor 0")
         elif wallet.state is RiskState.REDUCE_ONLY:
@@ -214,7 +254,7 @@ class Quoter:
             bound = f"lease {envelope}" if envelope < sizes.cap_lots else f"cap {sizes.cap_lots}"
             why = (Reason.LEASE_FULL, f"position {self._position.lots}, {bound}, room {room_lots} lots")
         else:
-            why = (Reason.NO_PRICE, "below one tick")
+            why = (Reason.NO_PRICE, "no tick left between the limits")
         self._placer.hindrances[side] = why
 
 

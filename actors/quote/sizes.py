@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
-from actors.quote.ladder import lots_min_at
+from actors.quote.ladder import level_lots, level_shares, lots_min_at
 from actors.vocab.config import QuoteSettings
 from actors.vocab.instruments import Instrument
 from actors.vocab.units import BPS
@@ -17,7 +18,7 @@ RESIZE_SHARE = 0.01
 class Sizes:
     """Lots of one order, of the cap, and the fewest the venue takes; all 0 until a price is known."""
 
-    __slots__ = ("_at_ticks", "_settings", "cap_lots", "lots_min", "order_lots", "usd_per_tick_lot")
+    __slots__ = ("_at_ticks", "_lots_max", "_settings", "cap_lots", "lots_min", "order_lots", "usd_per_tick_lot")
 
     def __init__(self, settings: QuoteSettings) -> None:
         self._settings = settings
@@ -26,11 +27,24 @@ class Sizes:
         self.order_lots = 0
         self.cap_lots = 0
         self.lots_min = 1
+        self._lots_max = 0
 
     @property
     def ladder_lots(self) -> int:
-        """One side's whole ladder."""
-        return self.order_lots * self._settings.levels_count
+        """One side's whole ladder, at its largest."""
+        settings = self._settings
+        if settings.levels_count == 1:
+            return self.order_lots
+        shares: tuple[float, ...]
+        if settings.level_sizes == "model":
+            shares = (1.0, *[settings.level_orders_max] * (settings.levels_count - 1))
+        else:
+            shares = level_shares(levels_count=settings.levels_count, ratio=settings.level_size_ratio)
+        return sum(self.level_lots(self.order_lots, shares))
+
+    def level_lots(self, first_lots: int, shares: Sequence[float]) -> list[int]:
+        """Lots of each level, the first being `first_lots`."""
+        return level_lots(first_lots=first_lots, shares=shares, lots_min=self.lots_min, lots_max=self._lots_max)
 
     def forget(self) -> None:
         """The instrument changed: the next price sizes anew."""
@@ -43,6 +57,7 @@ class Sizes:
         settings = self._settings
         self._at_ticks = fair_ticks
         self.usd_per_tick_lot = row.usd_per_tick_lot
+        self._lots_max = row.lots_max
         lot_usd = fair_ticks * row.usd_per_tick_lot
         self.order_lots = min(math.floor(settings.order_usd / lot_usd + 1e-9), row.lots_max)
         self.cap_lots = math.floor(settings.position_usd_max / lot_usd + 1e-9)

@@ -28,5 +28,6 @@ class Reason(enum.StrEnum):
     ORDER_BUDGET = "order budget used up"
     HALTED = "instrument halted"
     NO_PRICE = "model gives no price"
+    PRICE_BAND = "outside the price band"
     STOPPING = "stopping"
     REJECTED = "order rejected"

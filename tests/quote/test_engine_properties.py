@@ -35,6 +35,7 @@ from tests.quote import stage
 from tests.quote.stage import BTC, GATEWAY, HOLDER, MS, SYMBOL, T0, VENUE, book, fill, holder_state, update
 
 ORDERS_PER_MIN = 30
+LOW_TICKS, HIGH_TICKS = 598_000, 602_000
 
 
 class VenueOrder:
@@ -52,6 +53,7 @@ class World:
 
     def __init__(self, **quote: Any) -> None:
         self.engine = QuoteEngine(venue=VENUE, symbol=SYMBOL, holder=HOLDER, settings=stage.settings(llm=True, **quote))
+        self.banded = "price_bands" in quote
         self.now_ns = T0
         self.seq = 0
         self.bid, self.ask = 599_995, 600_005
@@ -89,6 +91,8 @@ class World:
         assert math.isfinite(command.value_usd)
         assert command.value_usd >= 0
         assert command.price_ticks >= 1
+        if self.banded:
+            assert LOW_TICKS <= command.price_ticks <= HIGH_TICKS
         if command.side is Side.BUY:
             assert command.price_ticks < self.ask
         else:
@@ -297,10 +301,25 @@ def storm(world: World, rng: random.Random, steps: int) -> None:
 @given(
     seed=st.integers(0, 2**32),
     levels=st.sampled_from([1, 1, 3]),
-    model=st.sampled_from(["avellaneda_stoikov", "fixed"]),
+    model=st.sampled_from(
+        [
+            {"model": "avellaneda_stoikov"},
+            {"model": "avellaneda_stoikov", "horizon": "infinite"},
+            {"model": "glft"},
+            {"model": "glft", "glft_solution": "exact"},
+            {"model": "riccati"},
+            {"model": "fixed"},
+            {"model": "article"},
+        ]
+    ),
+    sizes=st.sampled_from([{}, {"level_size_ratio": 1.7}, {"level_sizes": "model"}]),
 )
-def test_envelope_budget_and_post_only_hold_in_any_order(seed: int, levels: int, model: str) -> None:
-    world = World(levels_count=levels, model=model, volatility_sample_ms=0, microprice_weight=1.0)
+def test_envelope_budget_post_only_and_band_hold_in_any_order(
+    seed: int, levels: int, model: dict[str, Any], sizes: dict[str, Any]
+) -> None:
+    # A narrow band: the market leaves it now and then.
+    band = {"price_bands": {SYMBOL: (LOW_TICKS / 10, HIGH_TICKS / 10)}}
+    world = World(levels_count=levels, volatility_sample_ms=0, microprice_weight=1.0, **model, **sizes, **band)
 
     storm(world, random.Random(seed), steps=250)
 

@@ -15,7 +15,10 @@ from actors.quote.ladder import (
     bid_wishes,
     bounded,
     edges_ticks,
+    level_lots,
+    level_shares,
     lots_min_at,
+    model_shares,
     scaled_lots,
     spread_floor_bps,
 )
@@ -68,28 +71,28 @@ def test_neither_side_trades_through_the_fair_price() -> None:
 
 
 def test_bids_round_down_and_asks_round_up() -> None:
-    assert bid_wishes(99.9, 2.5, 1000, 3, 4, 100, 1) == [Wish(99, 4), Wish(97, 4), Wish(94, 4)]
-    assert ask_wishes(100.1, 2.5, 1, 3, 4, 100, 1) == [Wish(101, 4), Wish(103, 4), Wish(106, 4)]
+    assert bid_wishes(99.9, 2.5, 1000, [4] * 3, 100, 1) == [Wish(99, 4), Wish(97, 4), Wish(94, 4)]
+    assert ask_wishes(100.1, 2.5, 1, [4] * 3, 100, 1) == [Wish(101, 4), Wish(103, 4), Wish(106, 4)]
 
 
 def test_levels_closer_than_a_tick_are_spread_out() -> None:
-    assert [wish.price_ticks for wish in bid_wishes(10.0, 0.1, 1000, 3, 1, 9, 1)] == [10, 9, 8]
-    assert [wish.price_ticks for wish in ask_wishes(10.0, 0.1, 1, 3, 1, 9, 1)] == [10, 11, 12]
+    assert [wish.price_ticks for wish in bid_wishes(10.0, 0.1, 1000, [1] * 3, 9, 1)] == [10, 9, 8]
+    assert [wish.price_ticks for wish in ask_wishes(10.0, 0.1, 1, [1] * 3, 9, 1)] == [10, 11, 12]
 
 
 def test_post_only_keeps_a_tick_away_from_the_other_side() -> None:
-    assert bid_wishes(105.0, 1.0, 101, 1, 1, 9, 1) == [Wish(100, 1)]
-    assert ask_wishes(95.0, 1.0, 99, 1, 1, 9, 1) == [Wish(100, 1)]
+    assert bid_wishes(105.0, 1.0, 101, [1], 9, 1) == [Wish(100, 1)]
+    assert ask_wishes(95.0, 1.0, 99, [1], 9, 1) == [Wish(100, 1)]
 
 
 def test_room_is_given_out_level_by_level_and_crumbs_are_left() -> None:
-    assert bid_wishes(100.0, 1.0, 1000, 3, 4, 10, 3) == [Wish(100, 4), Wish(99, 4)]
-    assert bid_wishes(100.0, 1.0, 1000, 3, 4, 11, 3) == [Wish(100, 4), Wish(99, 4), Wish(98, 3)]
-    assert bid_wishes(100.0, 1.0, 1000, 3, 4, 2, 3) == []
+    assert bid_wishes(100.0, 1.0, 1000, [4] * 3, 10, 3) == [Wish(100, 4), Wish(99, 4)]
+    assert bid_wishes(100.0, 1.0, 1000, [4] * 3, 11, 3) == [Wish(100, 4), Wish(99, 4), Wish(98, 3)]
+    assert bid_wishes(100.0, 1.0, 1000, [4] * 3, 2, 3) == []
 
 
 def test_no_bid_below_one_tick() -> None:
-    assert bid_wishes(2.5, 2.0, 1000, 3, 1, 9, 1) == [Wish(2, 1)]
+    assert bid_wishes(2.5, 2.0, 1000, [1] * 3, 9, 1) == [Wish(2, 1)]
 
 
 @given(
@@ -100,13 +103,16 @@ def test_no_bid_below_one_tick() -> None:
     lots=st.integers(0, 1000),
     room=st.integers(0, 5000),
     least=st.integers(1, 50),
+    band=st.floats(0, 1e7),
 )
-def test_wishes_never_cross_never_exceed_the_room_and_are_sorted(
-    edge: float, step: float, limit: int, levels: int, lots: int, room: int, least: int
+def test_wishes_never_cross_never_exceed_the_room_nor_leave_the_band_and_are_sorted(
+    edge: float, step: float, limit: int, levels: int, lots: int, room: int, least: int, band: float
 ) -> None:
-    bids = bid_wishes(edge, step, limit, levels, lots, room, least)
-    asks = ask_wishes(edge, step, limit, levels, lots, room, least)
+    bids = bid_wishes(edge, step, limit, [lots] * levels, room, least, band)
+    asks = ask_wishes(edge, step, limit, [lots] * levels, room, least, band)
 
+    assert all(wish.price_ticks >= band for wish in bids)
+    assert all(wish.price_ticks <= band for wish in asks)
     assert all(1 <= wish.price_ticks < limit and wish.price_ticks <= edge + 1e-6 for wish in bids)
     assert all(wish.price_ticks > limit and wish.price_ticks >= edge - 1e-6 for wish in asks)
     for wishes in (bids, asks):
@@ -116,6 +122,24 @@ def test_wishes_never_cross_never_exceed_the_room_and_are_sorted(
         assert len(set(prices)) == len(prices)
     assert [wish.price_ticks for wish in bids] == sorted((wish.price_ticks for wish in bids), reverse=True)
     assert [wish.price_ticks for wish in asks] == sorted(wish.price_ticks for wish in asks)
+
+
+def test_geometric_sizes() -> None:
+    shares = level_shares(levels_count=4, ratio=1.5)
+
+    assert shares == pytest.approx((1.0, 1.5, 2.25, 3.375))
+    assert level_lots(first_lots=4, shares=shares, lots_min=1, lots_max=12) == [4, 6, 9, 12]  # the venue's most
+    assert level_lots(first_lots=0, shares=shares, lots_min=1, lots_max=12) == [0, 0, 0, 0]
+    halves = level_shares(levels_count=3, ratio=0.5)
+    assert level_lots(first_lots=4, shares=halves, lots_min=2, lots_max=99) == [4, 2, 2]  # the venue's least
+
+
+def test_model_sizes_follow_the_models_skew() -> None:
+    """One more order moves the model by 0.8 bps and levels stand 2 bps apart: 2.5 orders each."""
+    assert model_shares(levels_count=3, step_bps=2.0, skew_bps=0.8, share_max=4.0) == pytest.approx((1.0, 2.5, 2.5))
+    assert model_shares(levels_count=3, step_bps=2.0, skew_bps=0.1, share_max=4.0) == (1.0, 4.0, 4.0)
+    assert model_shares(levels_count=2, step_bps=2.0, skew_bps=0.0, share_max=4.0) == (1.0, 4.0)
+    assert model_shares(levels_count=1, step_bps=2.0, skew_bps=0.8, share_max=4.0) == (1.0,)
 
 
 @pytest.mark.parametrize(

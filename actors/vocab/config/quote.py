@@ -43,6 +43,16 @@ class QuoteSettings(Settings):
     order_usd: float = Field(250.0, gt=0, description="size of one order at the first level")
     levels_count: int = Field(1, ge=1, le=10)
     level_step_bps: float = Field(2.0, gt=0, le=500)
+    level_sizes: Literal["geometric", "model"] = Field(
+        "geometric", description="each level `level_size_ratio` times the one before, or as the model's skew has it"
+    )
+    level_size_ratio: float = Field(1.0, ge=0.1, le=10)
+    level_orders_max: float = Field(4.0, ge=0.1, le=100, description="level_sizes model: a level's most, in orders")
+    price_bands: dict[str, tuple[float, float]] = Field(
+        default_factory=dict, description="symbol: [lowest, highest] price of any quote"
+    )
+    band_bps: float = Field(0.0, ge=0, le=5_000, description="most distance of a quote from a slow mean; 0: no band")
+    band_half_life_s: float = Field(300.0, gt=0, le=86_400, description="of that mean")
     spread_bps_min: float = Field(1.0, ge=0, le=1000, description="floor on the total spread besides the fee floor")
     spread_bps_max: float = Field(200.0, gt=0, le=2000)
     adverse_bps: float = Field(
@@ -86,6 +96,9 @@ class QuoteSettings(Settings):
             raise ValueError(
                 f"glft_solution exact: position_usd_max / order_usd must not exceed {EXACT_ORDERS_MAX} orders"
             )
+        for symbol, (low, high) in self.price_bands.items():
+            if not 0 < low < high:
+                raise ValueError(f"price_bands of {symbol}: expected 0 < lowest < highest, found {low:g} and {high:g}")
         if self.reject_backoff_ms > self.reject_backoff_max_ms:
             raise ValueError("reject_backoff_ms must not exceed reject_backoff_max_ms")
         return self
