@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup mm test check system bench clean
+.PHONY: setup mm test check system replays bench clean
 .DEFAULT_GOAL := mm
 
 .venv/.ready: pyproject.toml constraints.txt
@@ -26,7 +26,10 @@ test: setup  ## everything but system tests: quick, offline, no Ray
 	$(BIN)/python -m pytest -q -m "not ray and not slow"
 
 system: setup  ## real Ray, real sockets, actors killed
-	$(BIN)/python -m pytest -q -m "ray or slow"
+	$(BIN)/python -m pytest -q -m "(ray or slow) and not full"
+
+replays: setup  ## whole recordings through the whole fleet, twice each: an hour
+	$(BIN)/python -m pytest -q -s -m full tests/system/test_replays.py
 
 bench: setup
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done

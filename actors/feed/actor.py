@@ -15,9 +15,13 @@ import contextlib
 import random
 from collections.abc import Iterable
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from actors.feed.engine import FeedEngine
+from actors.feed.fingerprint import FRAMES_BETWEEN
 from actors.feed.messages import (
     ConnectionDown,
     ConnectionUp,
@@ -36,6 +40,7 @@ from actors.feed.pace import WeightBudget, weight_per_min
 from actors.feed.rest import read_snapshot
 from actors.transport.backoff import VenueBackoff
 from actors.transport.host import ActorHost
+from actors.transport.host_log import file_name
 from actors.transport.http import HttpAnswer, HttpClient, HttpUnanswered
 from actors.transport.links import Publisher
 from actors.transport.meters import Histogram
@@ -83,6 +88,7 @@ class FeedActor:
         self._refreshing = False
         self._frame_age = Histogram()  # oldest frame to publish
         self._frame_lag = Histogram()  # venue's stamp to receipt
+        self._books_file: Path | None = None  # lock-step: where the fingerprints of the books go
         self._rate_seen = (0, 0)  # (frames, now_ns) at the last look
 
     # --- life ----------------------------------------------------------------------------------------------------
@@ -136,6 +142,9 @@ class FeedActor:
             settings=host.settings.feed,
             rng=self._rng,
         )
+        if host.gate is not None and host.run.run_dir:
+            self._books_file = Path(host.run.run_dir) / f"books_{file_name(host.role)}.jsonl"
+            host.gate.on_end.append(self._write_fingerprints)
         host.every(host.settings.feed.beat_interval_ms / TIMERS_PER_BEAT, self._on_timer)
         host.spawn(self._keep_instruments(), name="instruments")
         host.spawn(self._keep_warm_up(), name="warm-up")
@@ -164,6 +173,8 @@ class FeedActor:
         commands = engine.on_frame(connection, frame, recv_ns)
         if commands:
             self._carry_out(commands)
+        if self._books_file is not None and engine.health.frames % FRAMES_BETWEEN == 0:
+            self._write_fingerprints()
         if not self._flush_due:
             # After everything that is readable by now: a burst gives one update a symbol and waits for nothing.
             self._flush_due = True
@@ -173,6 +184,12 @@ class FeedActor:
         self._flush_due = False
         if self._engine is not None and not self._host.stopping:
             self._carry_out(self._engine.flush(self._host.clock.now_ns()))
+
+    def _write_fingerprints(self) -> None:
+        """A line a book; seldom, and the step waits for the disk, so the recording's time does not."""
+        if self._books_file is not None and self._engine is not None:
+            with self._books_file.open("ab") as file:
+                file.writelines(msgspec.json.encode(one) + b"\n" for one in self._engine.fingerprints())
 
     def _on_connection(self, plan: StreamPlan, up: bool, reason: str) -> None:
         if self._engine is None:

@@ -16,6 +16,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from actors.feed.fingerprint import BookFingerprint, fingerprint
 from actors.feed.messages import (
     ConnectionDown,
     ConnectionUp,
@@ -195,6 +196,14 @@ class FeedEngine:
     def feed(self, symbol: str) -> SymbolFeed:
         """For status, tests and benchmarks: look, do not touch."""
         return self._feeds[symbol]
+
+    def fingerprints(self) -> list[BookFingerprint]:
+        """Of every book that is readable."""
+        return [
+            fingerprint(feed.sync.book, self._instruments[symbol], frames_count=self.health.frames)
+            for symbol, feed in self._feeds.items()
+            if feed.sync.phase in READABLE
+        ]
 
     def states(self) -> dict[str, BookState]:
         return {symbol: feed.state for symbol, feed in self._feeds.items()}

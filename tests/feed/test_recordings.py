@@ -38,6 +38,10 @@ def lines(name: str) -> Iterator[tuple[int, bytes]]:
     path = DATA / name
     if not path.exists():
         pytest.skip(f"the recording {name} is not in ../shared/data")
+    yield from lines_of(path)
+
+
+def lines_of(path: Path) -> Iterator[tuple[int, bytes]]:
     with gzip.open(path) as file:
         for line in file:
             stamp, _, body = line.strip().partition(b" ")
@@ -76,7 +80,10 @@ class ObviousBook:
                 self.delta(data)
 
     def no_snapshot(self) -> None:
-        self.waiting = None
+        """None was recorded: the deltas are all there is."""
+        waiting, self.waiting = self.waiting or [], None
+        for data in waiting:
+            self.delta(data)
 
     def delta(self, data: dict) -> None:  # type: ignore[type-arg]
         if self.last is not None:
