@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import typer
 
+from pipelines.exits import run as run_command
 from pipelines.study.as2008 import as2008
+from pipelines.study.intensity import intensity
+from pipelines.study.markouts import markouts
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
-app.command()(as2008)
+for each in (as2008, markouts, intensity):
+    app.command()(each)
 
 
 @app.callback()
@@ -16,4 +20,4 @@ def study() -> None:
 
 
 if __name__ == "__main__":
-    app()
+    run_command(app, "pipelines.study")

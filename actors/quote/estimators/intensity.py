@@ -1,17 +1,20 @@
-"""Arrival intensity λ(δ) = A e^(-kδ): how often somebody trades at least δ away from the mid, per side.
+"""Arrival intensity λ(δ) = A e^(-kδ): how often somebody trades beyond δ from the mid, per side.
 
-What is counted: time is cut into intervals of the life of a quote; of each, the deepest trade on a side, measured from
-the mid at the interval's start. A is then arrivals per second, bounded by one an interval, and a quote at δ is filled
-in an interval with probability λ(δ) dt: the scheme of Avellaneda and Stoikov 2008, §3.3. Distances are from the mid,
-never from the best price, in whatever unit the caller has: k is one over it. (hftbacktest's example counts on a grid of
-half ticks and so prints a k per half tick, half of the k per tick.)
+What is counted: time is cut into intervals of the life of a quote; of each, the deepest trade on a side, from the mid
+at the interval's start, and only if it went strictly beyond the best price of then: an order at the best price itself
+has a queue before it, an order behind the deepest trade has none. A quote at δ is then filled in an interval with
+probability λ(δ) dt, the scheme of Avellaneda and Stoikov 2008, §3.3: at most one an interval. Distances are from the
+mid, in whatever unit the caller has: k is one over it. (hftbacktest's example counts on a grid of half ticks
+and so prints a k per half tick, half of the k per tick.)
 
 Two estimators:
-- `fit_mle`, exponential depths: A = N / T, k = N / Σδ. Two divisions on running sums, so `IntensityWatch` keeps it up
-  to date inside the engine, in constant time a trade: nothing iterates there, and fifty actors need no fitting process.
-- `fit_glm`, Poisson regression of counts on distance by Newton's method, for studies and tuning outside the loop. It
+- `fit_mle`: exponential depths, A = N / T, k = N / Σδ. Depths beyond the best price are whole ticks, so the live form
+  is the geometric one: `geometric_decay`. A few divisions on running sums: `IntensityWatch` keeps it up to date inside
+  the engine in constant time; nothing iterates there, and fifty actors need no fitting process.
+- `fit_glm`: Poisson regression of counts on distance by Newton's method, for studies and tuning outside the loop. It
   weighs a level by what was counted there, as a line through log counts does not.
-Where depths are exponential both agree; a GLM that differs much says they are not.
+Counting the trades at the best price as depths would be wrong by twice on a busy symbol: most arrivals go no further,
+and those that do are another, flatter exponential, the one that quotes a basis point away live by.
 """
 
 from __future__ import annotations
@@ -25,6 +28,8 @@ from actors.vocab.units import BPS, NS_PER_S
 
 NEWTON_STEPS_MAX = 50
 NEWTON_ENOUGH = 1e-12
+A_PER_S_MAX = 10_000.0
+PRIOR_S_MAX = 3_600.0
 EXPONENT_MAX = 700.0  # e^709 is the largest float
 
 
@@ -43,6 +48,15 @@ def fit_mle(*, arrivals: float, depth_sum: float, seconds: float) -> Fit | None:
     if not (0.0 < arrivals < math.inf and 0.0 < depth_sum < math.inf and 0.0 < seconds < math.inf):
         return None
     return Fit(arrivals / seconds, arrivals / depth_sum)
+
+
+def geometric_decay(*, arrivals: float, steps_sum: float) -> float:
+    """k per step of depths of 1, 2, 3 … steps: -ln(1 - N / Σδ), the likelihood's maximum; near N / Σδ for deep ones.
+
+    Infinite where no depth exceeds a step.
+    """
+    share = arrivals / steps_sum
+    return -math.log1p(-share) if share < 1.0 else math.inf
 
 
 def fit_glm(distances: Sequence[float], counts: Sequence[float], seconds: float) -> Fit | None:
@@ -109,22 +123,24 @@ def fit_klines(klines: Sequence[Kline], *, interval_s: float) -> Fit | None:
     """A first guess from candles, distances in bps; None where they hold no usable one.
 
     The mean of high - open and open - low is how far a side reaches in a candle; a walk reaches sqrt(t) as far, which
-    gives 1/k for one interval. The rate is the chance that a side, half of the candle's trades, trades in an interval.
-    Candles of a market that trends or gaps read too deep; the watch's own counts outweigh them soon.
+    gives 1/k for one interval, but nothing reaches less than a tick. The rate is the chance that a side, half of the
+    candle's trades, trades in an interval, and half of that: the price moves the other way as often.
+    Right within a factor of two on recordings of a busy and of a quiet symbol; own counts outweigh it soon.
     """
-    reach_bps = seconds = trades = 0.0
+    reach_bps = seconds = trades = ticks_bps = 0.0
     for one in klines:
         span_s = (one.close_ms - one.open_ms + 1) / 1000
         if span_s <= 0 or not 0 < one.low_ticks <= one.open_ticks <= one.high_ticks:
             continue
-        reach = (one.high_ticks - one.low_ticks) / one.open_ticks / BPS / 2
-        reach_bps += reach * math.sqrt(interval_s / span_s) * span_s
+        tick_bps = 1.0 / one.open_ticks / BPS
+        reach_bps += (one.high_ticks - one.low_ticks) * tick_bps / 2 * math.sqrt(interval_s / span_s) * span_s
+        ticks_bps += tick_bps * span_s
         seconds += span_s
         trades += one.trades_count
     if reach_bps <= 0 or trades <= 0:
         return None
     chance = -math.expm1(-trades / seconds / 2 * interval_s)
-    return Fit(chance / interval_s, seconds / reach_bps)
+    return Fit(chance / interval_s / 2, seconds / max(reach_bps, ticks_bps))
 
 
 class Bounds(NamedTuple):
@@ -135,109 +151,126 @@ class Bounds(NamedTuple):
 
 
 class IntensityWatch:
-    """Live A and k of both sides in one over bps: `fit_mle` on sums that forget, begun from a prior.
+    """Live A and k of both sides in one over bps, on sums that forget, begun from a prior.
 
-    The prior counts as `prior_s` seconds of watching that are never forgotten: it is the neutral value, the smoothing
-    and the warm-up in one (after ten times `prior_s` it weighs a tenth). Own counts halve every `half_life_s`, in
-    silence too, so a stale estimate returns to the prior by itself. A quiet market is no silence: its time counts,
-    and A falls.
+    The prior counts as the time in which it expects `prior_arrivals` (an hour at most), never forgotten: it is the
+    neutral value, the smoothing and the warm-up in one, and a quiet symbol keeps nearer to it. Own counts halve every
+    `half_life_s`, in silence too, so a stale estimate returns to the prior by itself. A quiet market is no silence:
+    its time counts, and A falls.
     """
 
     __slots__ = (
         "_arrivals",
+        "_ask_ticks",
+        "_bid_ticks",
         "_bounds",
-        "_depths_bps",
+        "_half_ticks",
         "_high_ticks",
         "_interval_ns",
         "_low_ticks",
-        "_mid_ticks",
         "_prior",
+        "_prior_arrivals",
         "_prior_s",
         "_seconds",
         "_since_ns",
+        "_steps",
         "_theta_s",
+        "_tick_bps",
         "ask",
         "bid",
     )
 
     def __init__(
-        self, *, prior: Fit, interval_ns: int, half_life_s: float, prior_s: float = 20.0, bounds: Bounds
+        self, *, prior: Fit, interval_ns: int, half_life_s: float, prior_arrivals: float = 10.0, bounds: Bounds
     ) -> None:
         self._interval_ns = interval_ns
         self._theta_s = half_life_s / math.log(2)
-        self._prior_s = prior_s
+        self._prior_arrivals = prior_arrivals
         self._bounds = bounds
-        # What reaches our bids (sells below the mid) and our asks (buys above it).
+        # What passes the best bid (sells) and the best ask (buys): arrivals, and the ticks that they went beyond it.
         self._arrivals = [0.0, 0.0]
-        self._depths_bps = [0.0, 0.0]
+        self._steps = [0.0, 0.0]
         self._seconds = 0.0
-        self._mid_ticks = 0.0  # at the start of the interval; 0: no interval is open
+        self._half_ticks = 0.0  # half the spread, weighted by time
+        self._tick_bps = 0.0  # 0: no interval has been closed yet
+        self._bid_ticks = self._ask_ticks = 0  # best prices at the start of the interval; 0: none is open
         self._since_ns = 0
-        self._low_ticks = self._high_ticks = 0.0  # deepest sell and buy of the interval; 0: none
+        self._low_ticks = self._high_ticks = 0  # deepest sell and buy of the interval; 0: none
         self.seed(prior)
 
     def seed(self, prior: Fit) -> None:
         """Begin from, and return to, this fit."""
         self._prior = Fit(prior.a_per_s, self._bounded(prior.k))
-        self.bid = self.ask = self._prior
+        self._prior_s = min(PRIOR_S_MAX, self._prior_arrivals / prior.a_per_s)
         self._refit()
 
     def on_trades(self, flow: TradeFlow) -> None:
         """Trades since the last book. A message tells the lowest and the highest price of all its trades: a sell
         above a buy within one message would be taken for the deeper one."""
         if flow.buys_count and flow.high_ticks > self._high_ticks:
-            self._high_ticks = float(flow.high_ticks)
+            self._high_ticks = flow.high_ticks
         if flow.sells_count and (flow.low_ticks < self._low_ticks or not self._low_ticks):
-            self._low_ticks = float(flow.low_ticks)
+            self._low_ticks = flow.low_ticks
 
-    def on_mid(self, mid_ticks: float, now_ns: int) -> None:
-        """The mid of a good book, after its trades. Closes the interval when its time has come."""
+    def on_top(self, bid_ticks: int, ask_ticks: int, now_ns: int) -> bool:
+        """Best prices of a good book, after its trades. Closes the interval when its time has come; True when the
+        fits are new."""
         gap_ns = now_ns - self._since_ns
-        if self._mid_ticks and 0 <= gap_ns < self._interval_ns:
-            return
-        if self._mid_ticks and gap_ns > 0:
-            self._close(gap_ns / NS_PER_S)
-        elif self._since_ns and gap_ns > 0:
+        is_open = self._bid_ticks > 0
+        if is_open and 0 <= gap_ns < self._interval_ns:
+            return False
+        if gap_ns > 0 and (is_open or self._since_ns):
             self._forget(gap_ns / NS_PER_S)
+            if is_open:
+                self._count(gap_ns / NS_PER_S)
             self._refit()
-        self._low_ticks = self._high_ticks = 0.0
-        self._mid_ticks = mid_ticks if 0.0 < mid_ticks < math.inf else 0.0
+        self._low_ticks = self._high_ticks = 0
+        good = 0 < bid_ticks < ask_ticks
+        self._bid_ticks, self._ask_ticks = (bid_ticks, ask_ticks) if good else (0, 0)
         self._since_ns = now_ns
+        return True
 
     def skip_gap(self) -> None:
         """Data were lost: what this interval would have shown is not known."""
-        self._mid_ticks = self._low_ticks = self._high_ticks = 0.0
+        self._bid_ticks = self._ask_ticks = self._low_ticks = self._high_ticks = 0
 
-    def _close(self, seconds: float) -> None:
-        self._forget(seconds)
-        mid = self._mid_ticks
-        below, above = mid - self._low_ticks if self._low_ticks else 0.0, self._high_ticks - mid
-        for side, depth in enumerate((below, above)):
-            if depth > 0.0:
+    def _count(self, seconds: float) -> None:
+        bid, ask = self._bid_ticks, self._ask_ticks
+        beyond = (bid - self._low_ticks if self._low_ticks > 0 else 0, self._high_ticks - ask)
+        for side in (0, 1):
+            if beyond[side] > 0:
                 self._arrivals[side] += 1.0
-                self._depths_bps[side] += depth / mid / BPS
+                self._steps[side] += beyond[side]
         self._seconds += seconds
-        self._refit()
+        share = min(1.0, seconds / self._seconds)
+        self._half_ticks += share * ((ask - bid) / 2 - self._half_ticks)
+        self._tick_bps = 2.0 / (bid + ask) / BPS
 
     def _forget(self, seconds: float) -> None:
         keep = math.exp(-seconds / self._theta_s)
         self._seconds *= keep
         for side in (0, 1):
             self._arrivals[side] *= keep
-            self._depths_bps[side] *= keep
+            self._steps[side] *= keep
 
     def _refit(self) -> None:
         self.bid, self.ask = self._fit(0), self._fit(1)
 
     def _fit(self, side: int) -> Fit:
-        prior, prior_s = self._prior, self._prior_s
-        prior_arrivals = prior.a_per_s * prior_s
-        found = fit_mle(
-            arrivals=self._arrivals[side] + prior_arrivals,
-            depth_sum=self._depths_bps[side] + prior_arrivals / prior.k,
-            seconds=self._seconds + prior_s,
-        )
-        return prior if found is None else Fit(found.a_per_s, self._bounded(found.k))
+        """Prior and counts together: arrivals beyond the best price, then back to the mid along the fitted curve."""
+        prior, tick_bps, half_ticks = self._prior, self._tick_bps, self._half_ticks
+        if tick_bps <= 0.0:
+            return prior
+        half_bps = half_ticks * tick_bps
+        prior_arrivals = prior.a_per_s * math.exp(-prior.k * half_bps) * self._prior_s
+        arrivals = self._arrivals[side] + prior_arrivals
+        steps = self._steps[side] - prior_arrivals / math.expm1(-prior.k * tick_bps)
+        if arrivals <= 0.0 or steps <= 0.0:
+            return prior
+        k = self._bounded(geometric_decay(arrivals=arrivals, steps_sum=steps) / tick_bps)
+        beyond_per_s = arrivals / (self._seconds + self._prior_s)
+        # Inside a wide spread the curve is drawn on, not measured: A may be large where nobody ever trades.
+        return Fit(min(A_PER_S_MAX, beyond_per_s * math.exp(min(EXPONENT_MAX, k * half_bps))), k)
 
     def _bounded(self, k: float) -> float:
         return max(self._bounds.k_min, min(self._bounds.k_max, k))

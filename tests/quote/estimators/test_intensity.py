@@ -18,8 +18,9 @@ from actors.quote.estimators.intensity import (
     fit_glm,
     fit_klines,
     fit_mle,
+    geometric_decay,
 )
-from actors.vocab.market import NO_TRADES, Kline, TradeFlow
+from actors.vocab.market import Kline, TradeFlow
 from actors.vocab.units import NS_PER_S
 
 LEVELS = [0.5, 1.5, 2.5, 3.5, 4.5]
@@ -113,21 +114,24 @@ def test_what_is_no_count_is_refused(distances: list[float], counts: list[float]
 
 
 def watch(prior: Fit = HALF, half_life_s: float = 300.0) -> IntensityWatch:
-    return IntensityWatch(prior=prior, interval_ns=NS_PER_S, half_life_s=half_life_s, prior_s=60, bounds=BOUNDS)
+    return IntensityWatch(
+        prior=prior, interval_ns=NS_PER_S, half_life_s=half_life_s, prior_arrivals=60 * prior.a_per_s, bounds=BOUNDS
+    )
 
 
 def market(found: IntensityWatch, *, bid: Fit, ask: Fit, seconds: int, seed: int = 1) -> None:
-    """Each second one sell and one buy at most, by chance as the fits say, around a mid of 1 000 000 ticks."""
+    """Each second one sell and one buy at most, as often and as deep as the fits say, around a mid of 1 000 000 ticks
+    (a tick is a hundredth of a bp) with a spread of 2; and a trade at each best price, which must not count."""
     rng, mid = random.Random(seed), 1_000_000
-    found.on_mid(mid, 0)
+    found.on_top(mid - 1, mid + 1, 0)
     for second in range(1, seconds + 1):
-        flow = {}
-        if rng.random() < bid.a_per_s:
-            flow |= {"sells_count": 1, "low_ticks": mid - 1 - round(100 * rng.expovariate(bid.k))}
-        if rng.random() < ask.a_per_s:
-            flow |= {"buys_count": 1, "high_ticks": mid + 1 + round(100 * rng.expovariate(ask.k))}
-        found.on_trades(TradeFlow(**flow) if flow else NO_TRADES)
-        found.on_mid(mid, second * NS_PER_S)
+        low, high = mid - 1, mid + 1
+        if rng.random() < bid.rate_per_s(0.01):
+            low -= math.ceil(100 * rng.expovariate(bid.k))
+        if rng.random() < ask.rate_per_s(0.01):
+            high += math.ceil(100 * rng.expovariate(ask.k))
+        found.on_trades(TradeFlow(1, 1, low_ticks=low, high_ticks=high))
+        found.on_top(mid - 1, mid + 1, second * NS_PER_S)
 
 
 def test_both_sides_of_a_known_market_are_found() -> None:
@@ -139,20 +143,40 @@ def test_both_sides_of_a_known_market_are_found() -> None:
     assert found.ask == pytest.approx((0.3, 0.5), rel=0.1)
 
 
+def test_coarse_ticks_are_no_bias() -> None:
+    """A tick of 10 bps and k 0.2: depths are 1, 2, 3 ticks, whose mean of 1.16 would give k 0.086 by N / Σδ."""
+    rng, found = random.Random(2), watch(Fit(0.1, 0.1), half_life_s=1e6)
+    found.on_top(1_000, 1_001, 0)
+    for second in range(1, 20_001):
+        if rng.random() < 0.1:
+            high = 1_001 + math.ceil(rng.expovariate(0.2) / 10)
+            found.on_trades(TradeFlow(buys_count=1, high_ticks=high))
+        found.on_top(1_000, 1_001, second * NS_PER_S)
+
+    assert found.ask.k == pytest.approx(0.2, rel=0.1)
+    assert found.ask.rate_per_s(5.0) == pytest.approx(0.1, rel=0.05)
+
+
+def test_depths_of_whole_ticks() -> None:
+    assert geometric_decay(arrivals=10, steps_sum=20) == pytest.approx(math.log(2))
+    assert geometric_decay(arrivals=10, steps_sum=10) == math.inf
+    assert geometric_decay(arrivals=10, steps_sum=1e6) == pytest.approx(1e-5, rel=1e-4)
+
+
 def test_before_the_first_interval_the_prior_is_the_answer() -> None:
     found = watch(Fit(0.2, 0.7))
     assert found.bid == found.ask == pytest.approx((0.2, 0.7))
 
-    found.on_mid(100.0, 1)
-    found.on_trades(TradeFlow(buys_count=1, high_ticks=101))
+    found.on_top(9_999, 10_001, 1)
+    found.on_trades(TradeFlow(buys_count=1, high_ticks=10_009))
     assert found.ask == pytest.approx((0.2, 0.7))
 
 
 def test_the_prior_weighs_its_seconds() -> None:
-    """60 s watched without a trade beside a prior of 60 s: A is nearly half of it, k stays."""
+    """60 s watched without a trade beside a prior of 60 s: A is half of it, k stays."""
     found = watch(half_life_s=1e9)
     for second in range(61):
-        found.on_mid(100.0, second * NS_PER_S)
+        found.on_top(9_999, 10_001, second * NS_PER_S)
 
     assert found.bid == pytest.approx((0.25, 1.0))
 
@@ -163,31 +187,32 @@ def test_an_estimate_that_is_not_fed_returns_to_the_prior() -> None:
     assert found.bid.k > 2.5
 
     found.skip_gap()
-    found.on_mid(1_000_000, 100_000 * NS_PER_S)
+    found.on_top(999_999, 1_000_001, 100_000 * NS_PER_S)
 
     assert found.bid == pytest.approx((0.5, 1.0), rel=1e-6)
 
 
 def test_the_interval_around_a_gap_is_not_counted() -> None:
     found = watch(half_life_s=1e9)
-    found.on_mid(100.0, 0)
-    found.on_trades(TradeFlow(buys_count=1, high_ticks=200))
+    found.on_top(9_999, 10_001, 0)
+    found.on_trades(TradeFlow(buys_count=1, high_ticks=20_000))
     found.skip_gap()
-    found.on_mid(150.0, 2 * NS_PER_S)
-    found.on_mid(150.0, 3 * NS_PER_S)
+    found.on_top(9_999, 10_001, 2 * NS_PER_S)
+    found.on_top(9_999, 10_001, 62 * NS_PER_S)
 
-    assert found.ask.k == pytest.approx(1.0)
-    assert found.ask.a_per_s == pytest.approx(30 / 61)
+    assert found.ask == pytest.approx((0.25, 1.0))
 
 
-def test_a_trade_on_the_wrong_side_of_the_mid_is_no_arrival() -> None:
-    """The mid fell since the interval began: a buy below where it was would not have reached an ask above it."""
-    found = watch(half_life_s=1e9)
-    found.on_mid(100.0, 0)
-    found.on_trades(TradeFlow(buys_count=1, high_ticks=99))
-    found.on_mid(98.0, NS_PER_S)
+@pytest.mark.parametrize("high_ticks", [9_990, 10_000, 10_001])
+def test_a_trade_that_does_not_pass_the_best_ask_of_the_start_is_no_arrival(high_ticks: int) -> None:
+    found, other = watch(), watch()
+    for one in (found, other):
+        one.on_top(9_999, 10_001, 0)
+    found.on_trades(TradeFlow(buys_count=1, high_ticks=high_ticks))
+    for one in (found, other):
+        one.on_top(9_980, 9_982, NS_PER_S)
 
-    assert found.ask.a_per_s == pytest.approx(30 / 61)
+    assert found.ask == other.ask
 
 
 def test_k_stays_inside_its_bounds() -> None:
@@ -200,25 +225,15 @@ def test_k_stays_inside_its_bounds() -> None:
     assert found.ask.k == 0.5
 
 
-@given(
-    st.lists(
-        st.tuples(
-            st.floats(allow_nan=True, allow_infinity=True),
-            st.integers(-5, 400),
-            st.integers(-5, 400),
-            st.integers(0, 9),
-        ),
-        max_size=40,
-    )
-)
-def test_no_book_makes_it_not_finite(steps: list[tuple[float, int, int, int]]) -> None:
+@given(st.lists(st.tuples(*[st.integers(-5, 400)] * 4, st.integers(0, 9)), max_size=40))
+def test_no_book_makes_it_not_finite(steps: list[tuple[int, int, int, int, int]]) -> None:
     found, now_ns = watch(), 0
-    for mid, low, high, gap_s in steps:
+    for bid, ask, low, high, gap_s in steps:
         now_ns += gap_s * NS_PER_S
         found.on_trades(TradeFlow(buys_count=1, sells_count=1, low_ticks=low, high_ticks=high))
-        found.on_mid(mid, now_ns)
+        found.on_top(bid, ask, now_ns)
         for fit in (found.bid, found.ask):
-            assert 0.0 < fit.a_per_s <= 1.0 + 1e-9
+            assert 0.0 < fit.a_per_s <= 10_000
             assert BOUNDS.k_min <= fit.k <= BOUNDS.k_max
 
 
@@ -229,6 +244,14 @@ def test_candles_give_a_first_guess() -> None:
 
     found = fit_klines(klines, interval_s=1.0)
 
-    assert found == pytest.approx((1 - math.exp(-0.5), math.sqrt(60) / 2), rel=1e-9)
+    assert found == pytest.approx(((1 - math.exp(-0.5)) / 2, math.sqrt(60) / 2), rel=1e-9)
     assert fit_klines([], interval_s=1.0) is None
     assert fit_klines(klines[1:], interval_s=1.0) is None
+
+
+def test_candles_of_coarse_ticks_reach_at_least_one() -> None:
+    """A range of one tick of 10 bps a minute is no reach of 0.6 bps a second."""
+    found = fit_klines([Kline(0, 59_999, 1_000, 1_001, 1_000, 1_000, 9, 6)], interval_s=1.0)
+
+    assert found is not None
+    assert found.k == pytest.approx(0.1)
