@@ -126,7 +126,7 @@ class LocalVenue:
             if snapshot_of:
                 self._carry(self.exchange.on_market(self._reader.decode_snapshot(snapshot_of, frame.data), now_ns))
             return None
-        event = self._reader.decode(frame.data)
+        event = self._reader.decode(frame.combined)
         if event is None:
             return None
         commands = self.exchange.on_market(event, now_ns)

@@ -51,7 +51,8 @@ class Ladder:
                     if key >= floor:
                         insort(hot, key)
                 sizes[price] = lots
-            elif sizes.pop(price, 0):
+            elif price in sizes:
+                del sizes[price]
                 key = price * sign
                 if key >= floor:
                     del hot[bisect_left(hot, key)]

@@ -12,7 +12,7 @@ one update a symbol. `handle` takes everything else. Nothing here waits, reads a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -44,8 +44,6 @@ from actors.vocab.market import BookState, Marks
 from actors.vocab.units import NS_PER_MS, NS_PER_S
 from actors.vocab.venue_io import (
     DepthDelta,
-    KlineEvent,
-    Liquidation,
     MarketEvent,
     MarkPrice,
     PartialDepth,
@@ -112,15 +110,12 @@ class FeedEngine:
         self._marks_seq = 0
         self._marks_due_ns = 0
         self._refresh_due_ns = 0
-        self._handlers: dict[type, Callable[[object, int, str], Sequence[FeedCommand]]] = {
-            TopOfBook: self._on_top,  # type: ignore[dict-item]  # each handler gets exactly the type of its key
-            DepthDelta: self._on_delta,  # type: ignore[dict-item]
-            PublicTrade: self._on_trade,  # type: ignore[dict-item]
-            PartialDepth: self._on_partial,  # type: ignore[dict-item]
-            MarkPrice: self._on_mark,  # type: ignore[dict-item]
-            Liquidation: self._on_other,  # type: ignore[dict-item]
-            KlineEvent: self._on_other,  # type: ignore[dict-item]
-            StreamNotice: self._on_notice,  # type: ignore[dict-item]
+        self._handlers: dict[type, Callable[[SymbolFeed, Any, int, str], Sequence[FeedCommand]]] = {
+            TopOfBook: self._on_top,
+            DepthDelta: self._on_delta,
+            PublicTrade: self._on_trade,
+            PartialDepth: self._on_partial,
+            MarkPrice: self._on_mark,
         }
         self._beat_due_ns = settings.beat_interval_ms * NS_PER_MS * 4 // 5  # timers come every fifth: never later
 
@@ -128,20 +123,29 @@ class FeedEngine:
 
     def on_frame(self, connection: str, frame: bytes | str, recv_ns: int) -> Sequence[FeedCommand]:
         """Take one frame; the updates it causes come out of `flush`. Never raises on what a venue sends."""
-        self.health.frames += 1
         try:
             event = self._decode(frame)
         except VenueFault as fault:
+            self.health.frames += 1
             return self._on_unparsed(fault, recv_ns)
+        return self.on_event(event, recv_ns, connection)
+
+    def on_event(self, event: MarketEvent | None, recv_ns: int, connection: str = "") -> Sequence[FeedCommand]:
+        """The same for a frame that somebody else has decoded (in-process runs)."""
+        self.health.frames += 1
         if event is None:
             self.health.ignored += 1
             return NOTHING
-        return self._handlers[type(event)](event, recv_ns, connection)
-
-    def on_event(self, event: MarketEvent, recv_ns: int, connection: str = "") -> Sequence[FeedCommand]:
-        """The same for an event that somebody else has decoded (in-process runs)."""
-        self.health.frames += 1
-        return self._handlers[type(event)](event, recv_ns, connection)
+        if isinstance(event, StreamNotice):
+            return self._on_notice(event, connection)
+        feed = self._feeds.get(event.symbol)
+        if feed is None:
+            self.health.ignored += 1
+            return NOTHING
+        feed.heard(recv_ns)
+        handler = self._handlers.get(type(event))
+        # None: proof that the symbol lives; nobody downstream reads more of it.
+        return handler(feed, event, recv_ns, connection) if handler is not None else NOTHING
 
     def handle(self, event: FeedEvent, now_ns: int) -> list[FeedCommand]:
         """Take any event; `Timer` also flushes."""
@@ -217,12 +221,7 @@ class FeedEngine:
 
     # --- frames --------------------------------------------------------------------------------------------------
 
-    def _on_top(self, top: TopOfBook, recv_ns: int, connection: str) -> Sequence[FeedCommand]:
-        feed = self._feeds.get(top.symbol)
-        if feed is None:
-            self.health.ignored += 1
-            return NOTHING
-        feed.heard(recv_ns)
+    def _on_top(self, feed: SymbolFeed, top: TopOfBook, recv_ns: int, connection: str) -> Sequence[FeedCommand]:
         before, seq = feed.top, top.seq
         if before is not None and seq <= before.seq:
             self.health.duplicates += 1
@@ -231,15 +230,12 @@ class FeedEngine:
         book = feed.sync.book
         feed.witness.on_top(top, book)
         if seq > book.last_seq:
-            self._changed(feed, recv_ns, top.event_ns)
+            feed.pending.frame(recv_ns, top.event_ns)
+            if not feed.is_dirty:
+                self._mark_dirty(feed)
         return NOTHING
 
-    def _on_delta(self, delta: DepthDelta, recv_ns: int, connection: str) -> Sequence[FeedCommand]:
-        feed = self._feeds.get(delta.symbol)
-        if feed is None:
-            self.health.ignored += 1
-            return NOTHING
-        feed.heard(recv_ns)
+    def _on_delta(self, feed: SymbolFeed, delta: DepthDelta, recv_ns: int, connection: str) -> Sequence[FeedCommand]:
         feed.depth_connection = connection
         feed.is_down = False
         sync, witness = feed.sync, feed.witness
@@ -250,7 +246,8 @@ class FeedEngine:
             if step is Step.SYNCED:
                 self._synced(feed, recv_ns)
             witness.after_delta(sync.book)
-            self._changed(feed, recv_ns, delta.event_ns)
+            feed.pending.frame(recv_ns, delta.event_ns)
+            self._mark_dirty(feed)
             return self._judge(feed, recv_ns)
         if step is Step.IGNORED:
             self.health.duplicates += 1
@@ -261,51 +258,33 @@ class FeedEngine:
             self.health.buffers_full += 1
         return self._ask_snapshot(feed, recv_ns)
 
-    def _on_trade(self, trade: PublicTrade, recv_ns: int, connection: str) -> Sequence[FeedCommand]:
-        feed = self._feeds.get(trade.symbol)
-        if feed is None:
-            self.health.ignored += 1
-            return NOTHING
-        feed.heard(recv_ns)
+    def _on_trade(self, feed: SymbolFeed, trade: PublicTrade, recv_ns: int, connection: str) -> Sequence[FeedCommand]:
         if recv_ns < self._overlap_until_ns and trade.trade_id in feed.trade_ids:
             self.health.duplicates += 1
             return NOTHING
         feed.trade_ids.append(trade.trade_id)
         feed.pending.trade(trade.side, trade.price_ticks, trade.lots)
-        self._changed(feed, recv_ns, trade.event_ns)
+        feed.pending.frame(recv_ns, trade.event_ns)
+        self._mark_dirty(feed)
         return NOTHING
 
-    def _on_partial(self, partial: PartialDepth, recv_ns: int, connection: str) -> Sequence[FeedCommand]:
-        feed = self._feeds.get(partial.symbol)
-        if feed is None:
-            self.health.ignored += 1
-            return NOTHING
-        feed.heard(recv_ns)
+    def _on_partial(
+        self, feed: SymbolFeed, partial: PartialDepth, recv_ns: int, connection: str
+    ) -> Sequence[FeedCommand]:
         if feed.sync.on_partial(partial) is Step.IGNORED:
             self.health.ignored += 1
             return NOTHING
         feed.depth_connection = connection
         feed.is_down = False
-        self._changed(feed, recv_ns, partial.event_ns)
+        feed.pending.frame(recv_ns, partial.event_ns)
+        self._mark_dirty(feed)
         return self._judge(feed, recv_ns)
 
-    def _on_mark(self, mark: MarkPrice, recv_ns: int, connection: str) -> Sequence[FeedCommand]:
-        feed = self._feeds.get(mark.symbol)
-        if feed is None:
-            self.health.ignored += 1
-            return NOTHING
-        feed.heard(recv_ns)
+    def _on_mark(self, feed: SymbolFeed, mark: MarkPrice, recv_ns: int, connection: str) -> Sequence[FeedCommand]:
         feed.mark = mark
         return NOTHING
 
-    def _on_other(self, event: Liquidation | KlineEvent, recv_ns: int, connection: str) -> Sequence[FeedCommand]:
-        """Proof that the symbol lives; nobody downstream reads more of it."""
-        feed = self._feeds.get(event.symbol)
-        if feed is not None:
-            feed.heard(recv_ns)
-        return NOTHING
-
-    def _on_notice(self, notice: StreamNotice, recv_ns: int, connection: str) -> Sequence[FeedCommand]:
+    def _on_notice(self, notice: StreamNotice, connection: str) -> Sequence[FeedCommand]:
         if notice.kind == "shutdown":
             return [Reconnect(connection, notice.text or "the venue announced its shutdown")]
         if notice.kind == "error":
@@ -326,14 +305,8 @@ class FeedEngine:
 
     # --- books ---------------------------------------------------------------------------------------------------
 
-    def _changed(self, feed: SymbolFeed, recv_ns: int, event_ns: int) -> None:
-        feed.pending.frame(recv_ns, event_ns)
-        if not feed.is_dirty:
-            feed.is_dirty = True
-            self._dirty.append(feed)
-
     def _mark_dirty(self, feed: SymbolFeed) -> None:
-        """The state changed without a frame."""
+        """There may be something to publish."""
         if not feed.is_dirty:
             feed.is_dirty = True
             self._dirty.append(feed)
@@ -411,7 +384,8 @@ class FeedEngine:
         if step is Step.SYNCED:
             self._synced(feed, now_ns)
             feed.witness.after_delta(feed.sync.book)
-            self._changed(feed, feed.last_recv_ns or now_ns, 0)
+            feed.pending.frame(feed.last_recv_ns or now_ns, 0)
+            self._mark_dirty(feed)
             return list(self._judge(feed, now_ns))
         if step is Step.TOO_OLD:
             self.health.snapshots_too_old += 1

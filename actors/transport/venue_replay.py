@@ -94,7 +94,7 @@ class Stage:
                 snapshot = self.market.decode_snapshot(snapshot_of, frame.data)
                 self.server.desk.carry(self.exchange.on_market(snapshot, now_ns))
             return
-        event = self.market.decode(frame.data)
+        event = self.market.decode(frame.combined)
         if event is not None:
             # Our orders meet the recorded event before anybody can react to it.
             self.server.desk.carry(self.exchange.on_market(event, now_ns))

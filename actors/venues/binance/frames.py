@@ -12,7 +12,6 @@ Pairs = list[tuple[str, str]]
 
 class Depth(msgspec.Struct, gc=False):
     E: int
-    s: str
     U: int
     u: int
     b: Pairs
@@ -30,7 +29,6 @@ class Partial(msgspec.Struct, gc=False):
 
 class Top(msgspec.Struct, gc=False):
     u: int
-    s: str
     b: str
     B: str
     a: str
@@ -40,7 +38,6 @@ class Top(msgspec.Struct, gc=False):
 
 class Trade(msgspec.Struct, gc=False):
     E: int
-    s: str
     t: int
     p: str
     q: str
@@ -50,7 +47,6 @@ class Trade(msgspec.Struct, gc=False):
 
 class AggTrade(msgspec.Struct, gc=False):
     E: int
-    s: str
     a: int
     p: str
     q: str
@@ -59,7 +55,6 @@ class AggTrade(msgspec.Struct, gc=False):
 
 class Mark(msgspec.Struct, gc=False):
     E: int
-    s: str
     p: str
     i: str = "0"
     r: str = "0"
@@ -92,7 +87,6 @@ class Candle(msgspec.Struct, gc=False):
 
 class Kline(msgspec.Struct, gc=False):
     E: int
-    s: str
     k: Candle
 
 
@@ -110,7 +104,7 @@ class Probe(msgspec.Struct):
     """Anything that came without a stream name: which kind is it?"""
 
     e: str = ""
-    E: int = 0
+    s: str = ""
     stream: str = ""
     id: int | str | None = None
     result: msgspec.Raw = msgspec.Raw()

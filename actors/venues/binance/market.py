@@ -64,9 +64,7 @@ PARAMS_PER_FRAME: Final = 100
 FRAME_INTERVAL_MS: Final = {"spot": 250, "perp": 125}
 MAX_AGE_S: Final = 23.5 * 3600  # the venue hangs up at 24 h
 
-# Combined frames begin with the stream name; recorded and live ones are spelled without a space.
-_HEAD: Final = b'{"stream":"'
-_HEAD_SIZE: Final = len(_HEAD)
+_Reader = Callable[[Book, bytes], MarketEvent | None]
 
 _BUY: Final = Side.BUY  # an enum member costs two look-ups each time
 _SELL: Final = Side.SELL
@@ -87,19 +85,19 @@ class BinanceMarket:
         self._streams = tuple(streams if streams is not None else STREAMS[self._market])
         self._map = SymbolMap(venue, instruments)
         self._books = self._map.books
-        # First letters after the "@" of a stream name -> reader of the combined frame. Two letters suffice to tell the
-        # kinds apart; `depth` needs a second look, see `_on_depth`.
-        self._by_name: dict[bytes, Callable[[bytes], MarketEvent | None]] = {
-            b"de": self._on_depth,
-            b"bo": self._on_top,
-            b"tr": self._on_trade,
-            b"ag": self._on_agg_trade,
-            b"ma": self._on_mark,
-            b"fo": self._on_liquidation,
-            b"kl": self._on_kline,
+        # What the combined frames of a stream begin with -> how to read them, and whose they are; holds the streams
+        # of our symbols that have spoken. Recorded and live frames are spelled without a space.
+        self._known: dict[bytes, tuple[_Reader, Book]] = {}
+        self._by_channel: dict[str, _Reader] = {
+            "bookTicker": self._on_top,
+            "trade": self._on_trade,
+            "aggTrade": self._on_agg_trade,
+            "markPrice": self._on_mark,
+            "forceOrder": self._on_liquidation,
+            "kline": self._on_kline,
         }
-        # "e" -> reader of the combined frame, where the stream name does not tell.
-        self._by_type: dict[str, Callable[[bytes], MarketEvent | None]] = {
+        # "e" of frames without a stream name -> the same readers; a raw partial depth cannot be told from a diff.
+        self._by_type: dict[str, _Reader] = {
             "depthUpdate": self._on_diff_depth,
             "bookTicker": self._on_top,
             "trade": self._on_trade,
@@ -113,6 +111,7 @@ class BinanceMarket:
 
     def use(self, instruments: Sequence[Instrument]) -> None:
         self._map.use(instruments)
+        self._known.clear()
 
     def instruments_request(self) -> HttpRequest:
         if self._market == "perp":
@@ -225,34 +224,43 @@ class BinanceMarket:
         if isinstance(frame, str):
             frame = frame.encode()
         try:
-            if frame.startswith(_HEAD):
-                at = frame.find(b"@", _HEAD_SIZE, 64) + 1
-                handler = self._by_name.get(frame[at : at + 2])
-                if at and handler is not None:
-                    return handler(frame)
-            return self._decode_other(frame)
+            known = self._known.get(frame.partition(b'",')[0])
+            if known is None:
+                return self._decode_other(frame)
+            read, book = known
+            return read(book, frame)
         except msgspec.DecodeError as error:
             raise VenueFault(f"{self.venue}: frame is not readable: {error}: {frame[:200]!r}") from error
 
     def _decode_other(self, frame: bytes) -> MarketEvent | None:
-        """Raw frames, combined frames of unusual spelling, and frames about the connection."""
+        """First frames of a stream, raw frames, combined frames of unusual spelling, frames about the connection."""
         probe = read_probe(frame)
         if probe.stream:
             return self._by_stream(probe.stream, frame)
+        # Spot's book tickers carry no type.
+        kind = probe.e or ("bookTicker" if probe.u >= 0 and probe.B else "")
+        reader = self._by_type.get(kind)
+        if reader is None:
+            return self._notice(probe, frame)
         wrapped = b'{"data":%s}' % frame
-        handler = self._by_type.get(probe.e)
-        if handler is not None:
-            return handler(wrapped)
-        if probe.u >= 0 and probe.B and not probe.e:  # spot book tickers carry no type
-            return self._on_top(wrapped)
-        return self._notice(probe, frame)
+        book = self._books.get(probe.s or read_liquidation(wrapped).data.o.s)
+        return reader(book, wrapped) if book is not None else None
 
     def _by_stream(self, stream: str, frame: bytes) -> MarketEvent | None:
-        """A combined frame with spaces, or with its parts in another order, or of a stream that all symbols share."""
-        inner = bytes(read_wrapped(frame).data)
-        if stream.partition("@depth")[2][:1].isdigit():
-            return self._on_partial(stream, frame)
-        return self._decode_other(inner)
+        """A combined frame. Streams of one symbol of ours are known from now on; others tell their symbol inside."""
+        name, _, channel = stream.partition("@")
+        book = self._books.get(name.upper())
+        reader = self._reader_of(channel)
+        if book is None or reader is None:
+            return self._decode_other(bytes(read_wrapped(frame).data))
+        self._known[b'{"stream":"%s' % stream.encode()] = reader, book
+        return reader(book, frame)
+
+    def _reader_of(self, channel: str) -> _Reader | None:
+        """`depth…` is a diff, `depth5|10|20…` a whole top, and both have the same fields on USD-M."""
+        if channel.startswith("depth"):
+            return self._on_partial if channel[5:6].isdigit() else self._on_diff_depth
+        return self._by_channel.get(channel.partition("@")[0].partition("_")[0])
 
     def _notice(self, probe: Probe, frame: bytes) -> MarketEvent | None:
         number = probe.id if isinstance(probe.id, int) else 0
@@ -270,19 +278,8 @@ class BinanceMarket:
             return None
         return StreamNotice("other", number, frame[:200].decode("utf-8", "replace"))
 
-    def _on_depth(self, frame: bytes) -> MarketEvent | None:
-        """`<symbol>@depth…` is a diff, `<symbol>@depth5|10|20…` a whole top, and both have the same fields on USD-M."""
-        end = frame.find(b'"', _HEAD_SIZE)
-        at = frame.find(b"@", _HEAD_SIZE, end) + 6
-        if frame[at : at + 1].isdigit():
-            return self._on_partial(frame[_HEAD_SIZE:end].decode(), frame)
-        return self._on_diff_depth(frame)
-
-    def _on_diff_depth(self, frame: bytes) -> DepthDelta | None:
+    def _on_diff_depth(self, book: Book, frame: bytes) -> DepthDelta:
         data = read_depth(frame).data
-        book = self._books.get(data.s)
-        if book is None:
-            return None
         ticks, lots = book.ticks, book.public_lots
         return DepthDelta(
             book.symbol,
@@ -294,21 +291,15 @@ class BinanceMarket:
             [(ticks[p], lots[q]) for p, q in data.a],
         )
 
-    def _on_partial(self, stream: str, frame: bytes) -> PartialDepth | None:
-        book = self._books.get(stream.partition("@")[0].upper())
-        if book is None:
-            return None
+    def _on_partial(self, book: Book, frame: bytes) -> PartialDepth:
         if self._market == "perp":
             full = read_depth(frame).data
             return PartialDepth(book.symbol, full.u, full.E * NS_PER_MS, _levels(book, full.b), _levels(book, full.a))
         top = read_partial(frame).data
         return PartialDepth(book.symbol, top.lastUpdateId, 0, _levels(book, top.bids), _levels(book, top.asks))
 
-    def _on_top(self, frame: bytes) -> TopOfBook | None:
+    def _on_top(self, book: Book, frame: bytes) -> TopOfBook:
         data = read_top(frame).data
-        book = self._books.get(data.s)
-        if book is None:
-            return None
         ticks, lots = book.ticks, book.public_lots
         return TopOfBook(
             book.symbol,
@@ -320,11 +311,10 @@ class BinanceMarket:
             lots[data.A],
         )
 
-    def _on_trade(self, frame: bytes) -> PublicTrade | None:
+    def _on_trade(self, book: Book, frame: bytes) -> PublicTrade | None:
         data = read_trade(frame).data
-        book = self._books.get(data.s)
         # USD-M also reports insurance fund and ADL deals here ("X"): no taker chose their price.
-        if book is None or data.X != "MARKET":
+        if data.X != "MARKET":
             return None
         return PublicTrade(
             book.symbol,
@@ -335,11 +325,8 @@ class BinanceMarket:
             book.public_lots[data.q],
         )
 
-    def _on_agg_trade(self, frame: bytes) -> PublicTrade | None:
+    def _on_agg_trade(self, book: Book, frame: bytes) -> PublicTrade:
         data = read_agg_trade(frame).data
-        book = self._books.get(data.s)
-        if book is None:
-            return None
         return PublicTrade(
             book.symbol,
             data.a,
@@ -349,11 +336,8 @@ class BinanceMarket:
             book.public_lots[data.q],
         )
 
-    def _on_mark(self, frame: bytes) -> MarkPrice | None:
+    def _on_mark(self, book: Book, frame: bytes) -> MarkPrice:
         data = read_mark(frame).data
-        book = self._books.get(data.s)
-        if book is None:
-            return None
         tick = book.instrument.tick_float
         try:
             mark, index, rate = float(data.p) / tick, float(data.i) / tick, float(data.r or 0)
@@ -361,23 +345,17 @@ class BinanceMarket:
             raise VenueFault(f"{self.venue} {book.symbol}: mark price is no number: {error}") from error
         return MarkPrice(book.symbol, data.E * NS_PER_MS, mark, index, rate, data.T)
 
-    def _on_liquidation(self, frame: bytes) -> Liquidation | None:
+    def _on_liquidation(self, book: Book, frame: bytes) -> Liquidation:
         data = read_liquidation(frame).data
         order = data.o
-        book = self._books.get(order.s)
-        if book is None:
-            return None
         side = Side.BUY if order.S == "BUY" else Side.SELL
         # The bankruptcy price may lie off the grid; nobody trades on it here.
         return Liquidation(
             book.symbol, data.E * NS_PER_MS, side, book.nearest_ticks(order.p), book.public_lots[order.q]
         )
 
-    def _on_kline(self, frame: bytes) -> KlineEvent | None:
+    def _on_kline(self, book: Book, frame: bytes) -> KlineEvent:
         data = read_kline(frame).data
-        book = self._books.get(data.s)
-        if book is None:
-            return None
         k = data.k
         kline = Kline(
             open_ms=k.t,

@@ -172,6 +172,15 @@ def test_mark_price_and_liquidation() -> None:
     assert PERP.decode(closed) == Liquidation("BTCUSDT", 1568014460893 * MS, Side.SELL, 99101, 14)
 
 
+def test_a_stream_that_all_symbols_share_tells_the_symbol_inside() -> None:
+    order = '{"e":"forceOrder","E":7,"o":{"s":"%s","S":"SELL","q":"0.014","p":"9910","ap":"9910","X":"FILLED"}}'
+    expected = Liquidation("BTCUSDT", 7 * MS, Side.SELL, 99_100, 14)
+
+    for _ in range(2):  # no first frame decides for the ones after it
+        assert PERP.decode(wrapped("!forceOrder@arr", order % "BTCUSDT")) == expected
+        assert PERP.decode(wrapped("!forceOrder@arr", order % "DOGEUSDT")) is None
+
+
 def test_klines() -> None:
     data = (
         '{"e":"kline","E":9,"s":"BTCUSDT","k":{"t":0,"T":59999,"s":"BTCUSDT","i":"1m","f":100,"L":200,"o":"0.10",'
@@ -416,9 +425,12 @@ def test_other_streams_may_be_asked_for() -> None:
     assert len(BinanceMarket("binance_spot", [SPOT_BTC], streams=("trade",)).plan(["BTCUSDT"], "ws://h")) == 1
 
 
-def test_new_steps_are_used_from_now_on() -> None:
+@pytest.mark.parametrize("stream", ["", "btcusdt@bookTicker"])
+def test_new_steps_are_used_from_now_on(stream: str) -> None:
+    """Of a stream that has spoken before, too."""
     market = BinanceMarket("binance_spot", [SPOT_BTC])
-    data = '{"u":1,"s":"BTCUSDT","b":"25.35","B":"1","a":"25.36","A":"1"}'
+    raw = '{"u":1,"s":"BTCUSDT","b":"25.35","B":"1","a":"25.36","A":"1"}'
+    data = wrapped(stream, raw) if stream else raw
     before = market.decode(data)
     market.use([msgspec.structs.replace(SPOT_BTC, tick_size="0.001", version=2)])
     after = market.decode(data)
