@@ -23,7 +23,7 @@ HOT_LEVELS: Final = 200  # measured on a busy perpetual: 100 refills three times
 class Ladder:
     """One side of a book. `sign` is +1 for bids, -1 for asks, so that the best price times sign is the largest."""
 
-    __slots__ = ("_floor", "_hot", "_hot_levels", "_low_water", "_sign", "sizes")
+    __slots__ = ("_behind", "_behind_of", "_floor", "_hot", "_hot_levels", "_low_water", "_sign", "sizes")
 
     def __init__(self, sign: int, *, levels_min: int = 20) -> None:
         """`levels_min`: `top` answers exactly up to this many levels."""
@@ -35,15 +35,21 @@ class Ladder:
         # sign * price of exactly the levels at or above the floor, ascending: the best is last.
         self._hot: list[int] = []
         self._floor = NO_FLOOR
+        # The last answer of `behind` and its question, None when there is none: between two deltas many
+        # tickers ask for the same.
+        self._behind: tuple[Level, ...] = ()
+        self._behind_of: tuple[int, int] | None = None
 
     def replace(self, levels: Iterable[Level]) -> None:
         """Forget everything and hold these levels; sizes of zero are left out."""
         self.sizes = {price: lots for price, lots in levels if lots}
+        self._behind_of = None
         self._refill()
 
     def apply(self, levels: Iterable[Level]) -> None:
         """Take over absolute sizes; zero removes, and removing what is not there is normal."""
         sizes, hot, sign, floor = self.sizes, self._hot, self._sign, self._floor
+        self._behind_of = None
         for price, lots in levels:
             if lots:
                 if price not in sizes:
@@ -74,9 +80,13 @@ class Ladder:
 
     def behind(self, price: int, count: int) -> tuple[Level, ...]:
         """The best `count` levels that are worse than `price`, best first, as far as the hot levels reach."""
-        sign, sizes, hot = self._sign, self.sizes, self._hot
-        end = bisect_left(hot, price * sign)
-        return tuple([(key * sign, sizes[key * sign]) for key in hot[max(0, end - count) : end][::-1]])
+        asked = (price, count)
+        if asked != self._behind_of:
+            sign, sizes, hot = self._sign, self.sizes, self._hot
+            end = bisect_left(hot, price * sign)
+            self._behind = tuple([(key * sign, sizes[key * sign]) for key in hot[max(0, end - count) : end][::-1]])
+            self._behind_of = asked
+        return self._behind
 
     def check(self) -> None:
         """Raise `OurFault` unless the ladder is sorted, complete above its floor and free of empty levels."""

@@ -171,19 +171,20 @@ class SymbolFeed:
         recv_ns = pending.oldest_recv_ns or self.last_recv_ns or now_ns
         self.seq += 1
         self.last_sent_ns = now_ns
+        # By position: names cost as much again as the object.
         self.last = update = BookUpdate(
-            venue=self.venue,
-            symbol=self.symbol,
-            seq=self.seq,
-            state=state,
-            event_ns=pending.event_ns,
-            recv_ns=recv_ns,
-            age_us=max(0, now_ns - recv_ns) // 1_000,
-            lag_us=pending.lag_us(wall_offset_ns),
-            bids=bids,
-            asks=asks,
-            trades=trades,
-            conflated_count=max(0, pending.frames_count - 1),
+            self.venue,
+            self.symbol,
+            self.seq,
+            state,
+            pending.event_ns,
+            recv_ns,
+            max(0, now_ns - recv_ns) // 1_000,
+            pending.lag_us(wall_offset_ns),
+            bids,
+            asks,
+            trades,
+            max(0, pending.frames_count - 1),
         )
         pending.clear()
         return update

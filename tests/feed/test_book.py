@@ -54,6 +54,9 @@ def test_ladder_equals_the_slow_book_after_every_delta(
         assert ladder.top(10) == slow.top(10)
         assert ladder.best() == (slow.top(1)[0][0] if slow.sizes else None)
         assert list(ladder) == list(slow.top(len(slow.sizes)))
+        for _ in range(2):  # the second answer is the first one, kept
+            for price, _ in slow.top(4):
+                assert ladder.behind(price, 5) == slow.behind(price, 5)
 
 
 @settings(max_examples=50, deadline=None)
