@@ -27,7 +27,7 @@ def test_later_wins_over_earlier(tmp_path: Path) -> None:
     [
         ("quote.gama=1", "quote.gama; did you mean gamma?"),
         ("qoute.gamma=1", "qoute; did you mean quote?"),
-        ("quote.gamma=-1", "quote.gamma: Input should be greater than 0, got -1"),
+        ("quote.gamma=-1", "quote.gamma: Input should be greater than or equal to 0.000000001, got -1"),
         ("quote.gamma=.nan", "quote.gamma"),
         ("quote.gamma=high", "quote.gamma"),
         ("quote.gamma", "section.key=value"),
