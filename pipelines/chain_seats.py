@@ -60,7 +60,7 @@ from actors.quote.events import Backlog, FeedLink, GatewayLink, InstrumentRow, R
 from actors.quote.events import Timer as QuoteTimer
 from actors.risk.actor import TIMER_MS as RISK_TIMER_MS
 from actors.risk.engine import RiskEngine
-from actors.risk.events import Journalled, JournalRows, PeerUp, Received, Send
+from actors.risk.events import Compute, Journalled, JournalRows, PeerUp, Received, Send
 from actors.risk.events import Timer as RiskTimer
 from actors.transport.http import HttpAnswer
 from actors.transport.step_turn import ANSWER, QUIET, StepTimer, StepTurn
@@ -459,6 +459,8 @@ class RiskSeat(Seat):
             run_id="chain",
             symbols=frozenset(symbols),
             id_block_size=settings.gateway.id_block_size,
+            quote=settings.quote,
+            portfolio=settings.portfolio,
         )
         self.rows: list[Row] = []  # what a journal would hold
         self._batch: list[Marks] = []
@@ -493,6 +495,8 @@ class RiskSeat(Seat):
                 case JournalRows(sequence, rows):
                     self.rows += rows
                     self.turn.note("journal", partial(self.handle, Journalled(sequence)), rank=QUIET)
+                case Compute(work):
+                    self.turn.note("computed", partial(self.handle, work()), rank=QUIET)
 
 
 class GatewaySeat(Seat):

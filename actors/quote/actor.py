@@ -25,6 +25,7 @@ from actors.vocab.market import BookUpdate, WarmUp
 from actors.vocab.message import Message
 from actors.vocab.opinions import RegimeView, SignalInputs
 from actors.vocab.orders import Fill, HolderState, OrderUpdate, PositionAdjust
+from actors.vocab.portfolio import PortfolioView
 
 MARKET_CHANNEL, ORDERS_CHANNEL, RISK_CHANNEL = "market", "orders", "risk"
 SIGNALS_CHANNEL, VIEWS_CHANNEL = "signals", "views"
@@ -182,7 +183,7 @@ class QuoteActor:
 
     def _on_message(self, message: Message) -> None:
         """From a gateway or from risk; both name symbol and venue."""
-        if isinstance(message, (OrderUpdate, Fill, HolderState, LeaseGrant, PositionAdjust)):
+        if isinstance(message, (OrderUpdate, Fill, HolderState, LeaseGrant, PositionAdjust, PortfolioView)):
             engine = self._engines.get(message.symbol, {}).get(message.venue)
             if engine is not None:
                 self._tell(engine, message)

@@ -28,6 +28,7 @@ from actors.quote.estimators.volatility import EwmaVolatility, kline_variance_pe
 from actors.quote.events import Backlog, FeedLink, GatewayLink, InstrumentRow, RiskLink, Timer
 from actors.quote.figures import figures
 from actors.quote.inputs import SignalWatch
+from actors.quote.joint import JointTerms
 from actors.quote.lease import LeaseKeeper, wanted_lots
 from actors.quote.neighbours import OwnPrices
 from actors.quote.orders import OwnOrders, Pending
@@ -60,6 +61,7 @@ from actors.vocab.orders import (
     OrderUpdate,
     PositionAdjust,
 )
+from actors.vocab.portfolio import PortfolioView
 from actors.vocab.reasons import Reason
 from actors.vocab.units import NS_PER_MS, NS_PER_S
 
@@ -113,6 +115,8 @@ class QuoteEngine:
             quote.volatility_half_life_s, sample_ns=quote.volatility_sample_ms * NS_PER_MS
         )
         self.instrument: Instrument | None = None
+        # For the model `portfolio` alone
+        self.joint = JointTerms(age_ms_max=settings.portfolio.view_age_ms_max) if quote.model == "portfolio" else None
         self.stopped = False  # an ordered stop is complete: no order of ours lives, the lease is given back
         # Receipt of the oldest frame behind the last decision that a book caused; 0 when the last event made none.
         self.decided_recv_ns = 0
@@ -176,6 +180,7 @@ class QuoteEngine:
             Fill: self._on_fill,
             OrderUpdate: self._on_order,
             LeaseGrant: self._on_grant,
+            PortfolioView: self._on_portfolio,
             HolderState: self._on_holder_state,
             PositionAdjust: self._on_adjust,
             RegimeView: self._on_view,
@@ -349,6 +354,15 @@ class QuoteEngine:
         self.budget.set_rate(self.wallet.orders_per_min, now_ns)
         return self._again(now_ns, Cause.LEASE)
 
+    def _on_portfolio(self, view: PortfolioView, now_ns: int) -> list[Command]:
+        if self.joint is None or not self.joint.hear(view, now_ns):
+            return []
+        return self._use_joint(self.joint, now_ns)
+
+    def _use_joint(self, joint: JointTerms, now_ns: int) -> list[Command]:
+        self._quoter.take(self._quoter.estimates._replace(portfolio=joint.terms))
+        return self._again(now_ns, Cause.FILL)
+
     def _wants(self) -> tuple[int, int]:
         spot = self.instrument is not None and self.instrument.market == "spot"
         return wanted_lots(
@@ -431,6 +445,8 @@ class QuoteEngine:
             commands += self._renew_if_wished(now_ns)
         if self._opinion_ns and now_ns - self._signals_ns >= self._opinion_ns:
             commands += self._signals(now_ns)
+        if self.joint is not None and self.joint.expire(now_ns):
+            commands += self._use_joint(self.joint, now_ns)
         commands += self._again(now_ns, Cause.TIMER)
         return commands
 
@@ -556,7 +572,8 @@ class QuoteEngine:
         """One reason code with its figures per side, as of the last event."""
         if self._stop_reason is not None:
             return {side: self._stop_reason for side in Side}
-        quoting = (Reason.QUOTING, self.wallet.state_reason)
+        alone = f"alone: {self.joint.problem}" if self.joint is not None and self.joint.problem else ""
+        quoting = (Reason.QUOTING, self.wallet.state_reason or alone)
         hindrances = self._placer.hindrances
         return {side: quoting if self.own.side_live(side) else hindrances.get(side, _ON_ITS_WAY) for side in Side}
 

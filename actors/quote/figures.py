@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from actors.quote.joint import JointTerms
 from actors.quote.orders import OwnOrders
 from actors.vocab.market import Side
 from actors.vocab.units import BPS
@@ -49,6 +50,19 @@ def figures(engine: QuoteEngine, now_ns: int) -> dict[str, Any]:
         "open_orders": len(own.by_ref),
         "stopped": engine.stopped,
         "counters": dict(vars(engine.counters)),
+        **({} if engine.joint is None else {"portfolio": joint_figures(engine.joint)}),
+    }
+
+
+def joint_figures(joint: JointTerms) -> dict[str, Any]:
+    """What the model `portfolio` goes by."""
+    terms = joint.terms
+    return {
+        "alone": joint.problem,
+        "skew_bps": 0.0 if terms is None else terms.skew_bps,
+        "width_bps": 0.0 if terms is None else terms.width_bps,
+        "views_count": joint.views_count,
+        "fallbacks_count": joint.fallbacks_count,
     }
 
 

@@ -1,12 +1,14 @@
 """Host risk's brain: links, journal, timers. A singleton; the account lock of the journal makes sure of it.
 
 Survives a restart, from the journal: term, positions and ledgers, day's loss, high-water mark, stops, client-id
-blocks, worst cases. Rebuilt: leases (from requests), live orders (from gateways), marks (from feeds).
+blocks, worst cases. Rebuilt: leases (from requests), live orders (from gateways), marks (from feeds), the
+portfolio's covariance (from new samples).
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -16,6 +18,8 @@ from actors.risk.events import (
     Announce,
     Answer,
     Command,
+    Compute,
+    Computed,
     Event,
     JournalFailed,
     Journalled,
@@ -108,6 +112,8 @@ class RiskActor:
             run_id=host.run.run_id,
             symbols=frozenset(host.run.symbols),
             id_block_size=host.settings.gateway.id_block_size,
+            quote=host.settings.quote,
+            portfolio=host.settings.portfolio,
         )
         self._journal.start()
         for command in self._engine.start(wall_ns=host.clock.wall_ns(), now_ns=host.clock.now_ns()):
@@ -170,12 +176,27 @@ class RiskActor:
                     # How long a disk takes is chance: by the recording's clock each batch takes one step. The journal
                     # of a replay lives as long as its run, so nothing hangs on its being earlier than the disk.
                     gate.note("journal", partial(self._handle, Journalled(sequence)), rank=QUIET)
+            case Compute(work):
+                self._compute(work)
             case Announce(scope, state, text):
                 log = self._host.log.warning if state > RiskState.NORMAL else self._host.log.info
                 log("risk state", scope=scope, state=state.name, reason=text)
             case Answer(text):
                 return text
         return ""
+
+    def _compute(self, work: Callable[[], Computed]) -> None:
+        host = self._host
+        gate = host.gate
+        if gate is not None and not gate.open:
+            # A thread's end is chance: by the recording's clock the work takes one step.
+            gate.note("computed", partial(self._handle, work()), rank=QUIET)
+        else:
+            host.spawn(self._computed(work), name="compute")
+
+    async def _computed(self, work: Callable[[], Computed]) -> None:
+        # A thread is enough: nearly all of the work is in LAPACK, which lets the loop's thread run.
+        self._handle(await asyncio.get_running_loop().run_in_executor(None, work))
 
     def _on_message(self, peer: str, message: Message) -> None:
         if isinstance(message, LeaseRequest) and not self._is_current(peer):

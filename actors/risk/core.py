@@ -191,6 +191,11 @@ class RiskCore:
         """An event is handled."""
         self._now_ns = now_ns
 
+    @property
+    def now_ns(self) -> int:
+        """Of the event at hand, or the last one."""
+        return self._now_ns
+
     def event_wall_ms(self) -> int:
         """Wall clock at the event at hand."""
         return (self._now_ns + self._wall_ahead_ns) // NS_PER_MS

@@ -30,9 +30,8 @@ class Estimate(NamedTuple):
 
 
 def returns_bps(prices: Array) -> Array:
-    """Log returns in bps between successive rows; NaN where either price is missing or not positive."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        logs = np.log(np.where(prices > 0, prices, np.nan))
+    """Log returns in bps between successive rows; NaN where either price is missing, not positive or infinite."""
+    logs = np.log(np.where((prices > 0) & np.isfinite(prices), prices, np.nan))
     return BPS_PER_ONE * np.diff(logs, axis=0)
 
 

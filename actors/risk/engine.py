@@ -10,7 +10,7 @@ Commands are to be carried out in order. A tightening is sent before its row, a 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from actors.journal.rows import Loaded, MetaRow, Row, RunRow
 from actors.risk import limits
@@ -19,6 +19,7 @@ from actors.risk.core import RiskCore
 from actors.risk.equity import Equity
 from actors.risk.events import (
     Command,
+    Computed,
     Event,
     JournalFailed,
     Journalled,
@@ -32,12 +33,19 @@ from actors.risk.figures import summary, why
 from actors.risk.guard import Guard
 from actors.risk.leasing import Leasing
 from actors.risk.states import FLEET
+from actors.vocab.config.portfolio import PortfolioSettings
+from actors.vocab.config.quote import QuoteSettings
 from actors.vocab.config.risk import RiskSettings
 from actors.vocab.control import Instruments
 from actors.vocab.leases import AccountLeaseRequest, BlockRequest, LeaseRelease, LeaseRequest, RiskState
 from actors.vocab.market import Marks
 from actors.vocab.opinions import RiskView
 from actors.vocab.orders import Fill, OrderRow, PositionAdjust
+
+if TYPE_CHECKING:
+    from actors.risk.portfolio import Portfolio
+
+_POSITION_CHANGES = (Fill, PositionAdjust)
 
 
 class RiskEngine:
@@ -51,11 +59,15 @@ class RiskEngine:
         run_id: str,
         symbols: frozenset[str],
         id_block_size: int = 100_000,
+        quote: QuoteSettings | None = None,
+        portfolio: PortfolioSettings | None = None,
     ) -> None:
+        """`quote` and `portfolio` are for the model `portfolio`; without them there is none."""
         self.core = RiskCore(settings, loaded, run_id=run_id, symbols=symbols)
         self.leasing = Leasing(self.core, id_block_size=id_block_size)
         self.accounts = Accounts(self.core, self.leasing)
         self.guard = Guard(self.core, self.leasing)
+        self.portfolio = make_portfolio(self.core, quote, portfolio)
         self._start_sequence = 0
         self._handlers: dict[type, Callable[[Any, int], None]] = {
             Received: self._on_received,
@@ -65,7 +77,8 @@ class RiskEngine:
             JournalFailed: lambda event, now_ns: self.guard.on_journal_failed(event.text, now_ns),
             OperatorCommand: self.guard.on_operator,
             RiskView: self.guard.on_view,
-            Instruments: lambda event, now_ns: self.core.use(event),
+            Instruments: self._on_instruments,
+            Computed: self._on_computed,
             PeerUp: self._on_peer_up,
             PeerDown: self._on_peer_down,
         }
@@ -158,6 +171,17 @@ class RiskEngine:
         handler = self._messages.get(type(event.message))
         if handler is not None:
             handler(event.peer, event.message, now_ns)
+            if self.portfolio is not None and isinstance(event.message, _POSITION_CHANGES):
+                self.portfolio.on_position(event.message.venue, event.message.symbol)
+
+    def _on_instruments(self, event: Instruments, now_ns: int) -> None:
+        self.core.use(event)
+        if self.portfolio is not None:
+            self.portfolio.on_instruments()
+
+    def _on_computed(self, event: Computed, now_ns: int) -> None:
+        if self.portfolio is not None:
+            self.portfolio.on_computed(event, now_ns)
 
     def _on_peer_up(self, event: PeerUp, now_ns: int) -> None:
         self.core.peers[event.peer] = event.name
@@ -172,6 +196,8 @@ class RiskEngine:
         self.guard.on_timer(now_ns)
         if core.is_open:
             self.leasing.on_timer(now_ns)
+        if self.portfolio is not None:
+            self.portfolio.on_timer(now_ns)
         notes = core.witness.take()
         if notes:
             core.journal(*notes)
@@ -195,7 +221,10 @@ class RiskEngine:
 
     def summary(self) -> dict[str, Any]:
         """Figures for `summary.json`, the table and metrics; plain JSON values."""
-        return summary(self.core, self.accounts)
+        figures = summary(self.core, self.accounts)
+        if self.portfolio is not None:
+            figures["portfolio"] = self.portfolio.figures(self.core.now_ns)
+        return figures
 
     def why(self, symbol: str) -> dict[str, dict[str, Any]]:
         """What holds `symbol` back, by venue."""
@@ -204,3 +233,12 @@ class RiskEngine:
     def verify(self) -> None:
         """Recompute what is kept by difference; `OurFault` where it differs. For tests."""
         self.core.book.verify()
+
+
+def make_portfolio(core: RiskCore, quote: QuoteSettings | None, settings: PortfolioSettings | None) -> Portfolio | None:
+    """The part for `quote.model=portfolio`; None for every other model, which then pays nothing for it."""
+    if quote is None or settings is None or quote.model != "portfolio":
+        return None
+    from actors.risk.portfolio import Portfolio  # numpy: time and memory that the other models need not spend
+
+    return Portfolio(core, quote, settings)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from actors.journal.rows import Row
@@ -10,6 +13,9 @@ from actors.vocab.leases import RiskState
 from actors.vocab.market import Marks
 from actors.vocab.message import Message
 from actors.vocab.opinions import RiskView
+
+if TYPE_CHECKING:
+    from actors.risk.joint_solver import Joint, Unsolved  # numpy: for the one model that computes with it
 
 # --- events --------------------------------------------------------------------------------------------------
 
@@ -59,8 +65,24 @@ class OperatorCommand(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
+class Computed(msgspec.Struct, frozen=True):
+    """What a `Compute` has come to."""
+
+    result: Joint | Unsolved
+
+
 Event = (
-    Received | PeerUp | PeerDown | Timer | Journalled | JournalFailed | OperatorCommand | Marks | RiskView | Instruments
+    Received
+    | PeerUp
+    | PeerDown
+    | Timer
+    | Journalled
+    | JournalFailed
+    | OperatorCommand
+    | Computed
+    | Marks
+    | RiskView
+    | Instruments
 )
 
 # --- commands ------------------------------------------------------------------------------------------------
@@ -92,4 +114,11 @@ class Answer(msgspec.Struct, frozen=True):
     text: str
 
 
-Command = Send | JournalRows | Announce | Answer
+class Compute(msgspec.Struct, frozen=True):
+    """Do `work` beside the loop, which it would hold up, and hand its answer to the brain. It is pure: in lock-step
+    and in one process it is done on the spot."""
+
+    work: Callable[[], Computed]
+
+
+Command = Send | JournalRows | Announce | Answer | Compute

@@ -1,12 +1,12 @@
 """Quotes that see the whole book: how far each symbol's centre shifts for the positions in all of them.
 
-Source: Bergault, Evangelista, Guéant, Vieira 2021 (Appl. Math. Finance 28:101-142, arXiv:1810.04383); Model A, that is
-ξ = γ, of Guéant 2017 (arXiv:1605.01862). For symbols i with fill intensity A_i exp(-k_i δ), order size z_i and price
-covariance Σ:
+Source: Bergault, Evangelista, Guéant, Vieira 2021 (Appl. Math. Finance 28:101-142, arXiv:1810.04383) and Guéant 2017
+(arXiv:1605.01862), whose Model A has ξ = γ and whose Model B has ξ = 0. For symbols i with fill intensity
+A_i exp(-k_i δ), order size z_i and price covariance Σ:
 
-    C_i = (1 + γ z_i / k_i)^-(1 + k_i / (γ z_i))        D = diag(2 A_i k_i C_i z_i)
+    C_i = (1 + ξ z_i / k_i)^-(1 + k_i / (ξ z_i))        D = diag(2 A_i k_i C_i z_i)
     Γ   = D^-½ (D^½ Σ D^½)^½ D^-½
-    bid and ask distance_i = c_i ± s_i + w_i            c_i = ln(1 + γ z_i / k_i) / (γ z_i)
+    bid and ask distance_i = c_i ± s_i + w_i            c_i = ln(1 + ξ z_i / k_i) / (ξ z_i)
     skew  s = √γ Γ q                                    width w_i = ½ √γ z_i Γ_ii
 
 With a horizon τ, 2A(τ) takes the place of √γ Γ: 2A(τ) = D^-½ Â tanh(Âτ) D^-½, Â = √γ (D^½ Σ D^½)^½. It goes to γΣτ
@@ -25,19 +25,28 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float64]
 
 
-def fill_capture(*, gamma: float, k: Array, size: Array) -> Array:
-    """C_i: what is left of the intensity at the best distance, by symbol. It goes to 1/e for γ → 0."""
-    share = gamma * size / k
+def fill_capture(*, xi: float, k: Array, size: Array) -> Array:
+    """C_i: what is left of the intensity at the best distance, by symbol; 1/e for ξ = 0."""
+    if xi == 0:
+        return np.full(len(k), math.exp(-1))
+    share = xi * size / k
     return np.asarray(np.exp(-(1 + 1 / share) * np.log1p(share)))
 
 
-def risk_free_half_spread(*, gamma: float, k: Array, size: Array) -> Array:
-    """c_i = ln(1 + γz/k) / (γz): the half spread of a symbol whose price does not move."""
-    return np.asarray(np.log1p(gamma * size / k) / (gamma * size))
+def risk_free_half_spread(*, xi: float, k: Array, size: Array) -> Array:
+    """c_i = ln(1 + ξz/k) / (ξz), 1/k for ξ = 0: the half spread of a symbol whose price does not move."""
+    return 1 / k if xi == 0 else np.asarray(np.log1p(xi * size / k) / (xi * size))
 
 
 def skew_matrix(
-    covariance: Array, *, gamma: float, a_per_s: Array, k: Array, size: Array, horizon_s: float = math.inf
+    covariance: Array,
+    *,
+    gamma: float,
+    xi: float,
+    a_per_s: Array,
+    k: Array,
+    size: Array,
+    horizon_s: float = math.inf,
 ) -> Array:
     """√γ Γ, or 2A(horizon): row i holds what one unit of each position adds to the skew of symbol i.
 
@@ -47,12 +56,12 @@ def skew_matrix(
     symbols_count = len(covariance)
     if covariance.shape != (symbols_count, symbols_count) or not np.isfinite(covariance).all():
         raise ValueError("covariance must be square and finite")
-    if not gamma > 0 or not horizon_s > 0:
-        raise ValueError(f"gamma and horizon_s must be above 0, found {gamma} and {horizon_s}")
+    if not 0 < gamma < math.inf or not 0 <= xi < math.inf or not horizon_s > 0:
+        raise ValueError(f"gamma, xi and horizon_s must be above 0 (xi may be 0), found {gamma}, {xi} and {horizon_s}")
     for name, values in (("a_per_s", a_per_s), ("k", k), ("size", size)):
         if values.shape != (symbols_count,) or not (np.isfinite(values) & (values > 0)).all():
             raise ValueError(f"{name} must be {symbols_count} finite numbers above 0")
-    scale = np.sqrt(2 * a_per_s * k * fill_capture(gamma=gamma, k=k, size=size) * size)  # D^½
+    scale = np.sqrt(2 * a_per_s * k * fill_capture(xi=xi, k=k, size=size) * size)  # D^½
     values, vectors = np.linalg.eigh(covariance * np.outer(scale, scale))
     roots = np.sqrt(gamma * np.maximum(values, 0.0))
     if horizon_s < math.inf:
@@ -76,8 +85,8 @@ def skew_after_fill(skew: Array, matrix: Array, *, symbol_no: int, change: float
     return np.asarray(skew + matrix[:, symbol_no] * change)
 
 
-def quote_distances(matrix: Array, positions: Array, *, gamma: float, k: Array, size: Array) -> tuple[Array, Array]:
+def quote_distances(matrix: Array, positions: Array, *, xi: float, k: Array, size: Array) -> tuple[Array, Array]:
     """(bid, ask) distances of every symbol from its mid."""
-    base = risk_free_half_spread(gamma=gamma, k=k, size=size) + widths(matrix, size=size)
+    base = risk_free_half_spread(xi=xi, k=k, size=size) + widths(matrix, size=size)
     skew = skews(matrix, positions)
     return base + skew, base - skew

@@ -6,7 +6,9 @@ from typing import Any, TypeVar
 
 from actors.journal.rows import Loaded, Row
 from actors.risk.engine import RiskEngine
-from actors.risk.events import Command, Event, Journalled, JournalRows, Received, Send, Timer
+from actors.risk.events import Command, Compute, Event, Journalled, JournalRows, Received, Send, Timer
+from actors.vocab.config.portfolio import PortfolioSettings
+from actors.vocab.config.quote import QuoteSettings
 from actors.vocab.config.risk import RiskSettings
 from actors.vocab.control import Instruments
 from actors.vocab.leases import AccountLease, AccountLeaseRequest, LeaseGrant, LeaseRequest, SymbolExposure
@@ -33,6 +35,8 @@ class Stage:
         loaded: Loaded | None = None,
         journal_answers: bool = True,
         run_id: str = "run-1",
+        quote: QuoteSettings | None = None,
+        portfolio: PortfolioSettings | None = None,
     ) -> None:
         self.settings = settings or RiskSettings()
         self.now_ms = 1_000
@@ -41,13 +45,20 @@ class Stage:
         self.rows: list[Row] = []
         self.sent: list[tuple[str, Message]] = []
         self.others: list[Command] = []
+        self.works: list[Compute] = []  # asked for and not done yet
         self.fences: dict[str, int] = {}
         self.report_no = 0
         self.request_no = 0
         self.fill_no = 0
         self.prices = dict.fromkeys(SYMBOLS, 10_000)
         self.engine = RiskEngine(
-            self.settings, loaded or Loaded(), run_id=run_id, symbols=frozenset(SYMBOLS), id_block_size=100
+            self.settings,
+            loaded or Loaded(),
+            run_id=run_id,
+            symbols=frozenset(SYMBOLS),
+            id_block_size=100,
+            quote=quote,
+            portfolio=portfolio,
         )
         self._carry(self.engine.start(wall_ns=self.now_ms * MS, now_ns=self.now_ms * MS))
 
@@ -69,6 +80,8 @@ class Stage:
                     self.sent.append((peer, message))
                     if isinstance(message, AccountLease):
                         self.fences.update((fence.symbol, fence.min_grant_no) for fence in message.fences)
+                case Compute():
+                    self.works.append(command)
                 case _:
                     self.others.append(command)
         if durable and self.journal_answers:

@@ -9,11 +9,14 @@ import pytest
 
 from actors.risk.actor import RiskActor
 from actors.transport.host import ActorHost
+from actors.vocab.config import FleetSettings, PortfolioSettings, QuoteSettings
 from actors.vocab.control import Instruments
 from actors.vocab.errors import ConfigError
 from actors.vocab.leases import AccountLease, AccountLeaseRequest, LeaseGrant, LeaseRequest, SymbolExposure
-from actors.vocab.market import MARKS_TOPIC
+from actors.vocab.market import MARKS_TOPIC, Side
 from actors.vocab.message import Message
+from actors.vocab.orders import Fill
+from actors.vocab.portfolio import PortfolioView
 from tests.fakes import FakeRegistry, run_description, run_on, short_dir, until
 from tests.risk.fleet import instrument, marks_of
 
@@ -97,3 +100,64 @@ async def _refused(folder: Path) -> None:
 def test_a_second_run_on_the_account_is_refused() -> None:
     with short_dir() as folder:
         run_on("uvloop", _refused(folder))
+
+
+async def _one_skew(folder: Path) -> None:
+    """Two symbols that move together, sampled each second; a fill in the first is told to both."""
+    settings = FleetSettings(
+        quote=QuoteSettings(model="portfolio"),
+        portfolio=PortfolioSettings(sample_ms=1_000, samples_min=5, recompute_interval_s=1),
+    )
+    symbols = ("BTCUSDT", "ETHUSDT")
+    run = run_description(
+        folder, journal_url=f"sqlite:///{folder}/j.db", settings_json=settings.model_dump_json(), symbols=symbols
+    )
+    registry = FakeRegistry(run)
+    risk = RiskActor("risk", registry)
+    running = asyncio.ensure_future(risk.run())
+    heard: list[Message] = []
+    host = ActorHost(role="quote:BTCUSDT", registry=registry)
+    feed = ActorHost(role=f"feed:{VENUE}:0", registry=registry)
+    try:
+        await host.start()
+        await feed.start()
+        link = host.links.client(on_message=heard.append, on_state=lambda up: None)
+        market = feed.links.publisher("market")
+        await feed.join()
+        await host.join()
+        await feed.offer_instruments(Instruments(VENUE, 1, tuple(instrument(symbol, VENUE) for symbol in symbols)))
+        await until(lambda: any(m.name == "risk" for m in host.members("risk")), what="risk")
+        link.dial(host.members("risk")[0], "risk")
+        await until(lambda: link.is_up, what="the link")
+
+        number, filled = 0, False
+        shifted: set[str] = set()
+        while shifted != {*symbols}:
+            shifted = {view.symbol for view in heard if isinstance(view, PortfolioView) and view.skew_bps > 0}
+            number += 1
+            assert number < 1_000, "no skew came"
+            price = 1_000_000 + 100 * (number % 7)
+            market.send(MARKS_TOPIC, marks_of(VENUE, dict.fromkeys(symbols, price)))
+            fences = {f.symbol: f.min_grant_no for m in heard if isinstance(m, AccountLease) for f in m.fences}
+            seen = tuple(SymbolExposure(s, int(filled and s == symbols[0]), 0, 0, fences.get(s, 0)) for s in symbols)
+            link.send(AccountLeaseRequest(VENUE, host.incarnation, number, int(filled), seen))
+            for symbol in symbols:
+                link.send(LeaseRequest(VENUE, symbol, host.incarnation, number, 0, 40, 40, int(filled), 0.0))
+            if not filled and any(isinstance(message, PortfolioView) for message in heard):
+                filled = True
+                link.send(Fill(VENUE, symbols[0], 1, 1, "mnt1", "", 1, 1, Side.BUY, price, 1, True, "0", "USDT", 1, 1))
+            await asyncio.sleep(0.02)
+
+        assert (await risk.status())["portfolio"]["symbols_count"] == 2
+    finally:
+        await host.stop()
+        await feed.stop()
+        running.cancel()
+        await risk.stop()
+        await registry.close()
+
+
+@pytest.mark.slow
+def test_skews_are_worked_out_beside_the_loop_and_reach_their_holders() -> None:
+    with short_dir() as folder:
+        run_on("uvloop", _one_skew(folder))

@@ -30,11 +30,11 @@ ONE = np.ones(2)
 
 
 def matrix(horizon_s: float = math.inf) -> Array:
-    return skew_matrix(COVARIANCE, gamma=GAMMA, a_per_s=A, k=K, size=ONE, horizon_s=horizon_s)
+    return skew_matrix(COVARIANCE, gamma=GAMMA, xi=GAMMA, a_per_s=A, k=K, size=ONE, horizon_s=horizon_s)
 
 
 def test_gamma_of_the_reference_case() -> None:
-    capture = fill_capture(gamma=GAMMA, k=K, size=ONE)
+    capture = fill_capture(xi=GAMMA, k=K, size=ONE)
 
     assert capture == pytest.approx(np.array([0.361865, 0.363347]), abs=5e-7)
     assert 2 * A * K * capture == pytest.approx(np.array([0.195407, 0.174407]), abs=5e-7)
@@ -63,7 +63,7 @@ APPROXIMATION_ERROR = 0.0012
 def test_quotes_of_the_reference_case(
     position: tuple[int, int], bids: tuple[float, float], asks: tuple[float, float]
 ) -> None:
-    bid, ask = quote_distances(matrix(), np.array(position, dtype=float), gamma=GAMMA, k=K, size=ONE)
+    bid, ask = quote_distances(matrix(), np.array(position, dtype=float), xi=GAMMA, k=K, size=ONE)
 
     assert bid == pytest.approx(np.array(bids), abs=1e-6)
     assert ask == pytest.approx(np.array(asks), abs=1e-6)
@@ -80,7 +80,7 @@ def hjb_values(position_max: int, seconds: float, step_s: float) -> Array:
     q = np.arange(-position_max, position_max + 1, dtype=float)
     q1, q2 = np.meshgrid(q, q, indexing="ij")
     risk = GAMMA / 2 * (COVARIANCE[0, 0] * q1**2 + 2 * COVARIANCE[0, 1] * q1 * q2 + COVARIANCE[1, 1] * q2**2)
-    gain = A * fill_capture(gamma=GAMMA, k=K, size=ONE) / K
+    gain = A * fill_capture(xi=GAMMA, k=K, size=ONE) / K
 
     def slope(theta: Array) -> Array:
         change = -risk
@@ -104,7 +104,7 @@ def hjb_values(position_max: int, seconds: float, step_s: float) -> Array:
 
 def test_the_hjb_equation_solved_here_gives_the_documented_numbers() -> None:
     theta = hjb_values(20, seconds=400, step_s=0.5)
-    base = risk_free_half_spread(gamma=GAMMA, k=K, size=ONE)
+    base = risk_free_half_spread(xi=GAMMA, k=K, size=ONE)
 
     for (q1, q2), (bids, asks) in HJB.items():
         here = theta[20 + q1, 20 + q2]
@@ -133,26 +133,40 @@ def test_a_short_horizon_is_avellaneda_and_stoikovs() -> None:
 def test_one_symbol_is_glft() -> None:
     """The GLFT paper's figure market: skew 0.067866, half spread 3.312915; tanh skew on the 2008 market."""
     one = np.ones(1)
-    alone = skew_matrix(np.array([[0.09]]), gamma=GAMMA, a_per_s=0.9 * one, k=0.3 * one, size=one)
+    alone = skew_matrix(np.array([[0.09]]), gamma=GAMMA, xi=GAMMA, a_per_s=0.9 * one, k=0.3 * one, size=one)
 
     assert alone[0, 0] == pytest.approx(0.067866, abs=5e-7)
-    base = risk_free_half_spread(gamma=GAMMA, k=0.3 * one, size=one)
+    base = risk_free_half_spread(xi=GAMMA, k=0.3 * one, size=one)
     assert base[0] == pytest.approx(3.278982, abs=5e-7)
     assert (base + widths(alone, size=one))[0] == pytest.approx(3.312915, abs=5e-7)
 
     for horizon_s, expected in ((math.inf, 0.051717216), (0.5, 0.051671980), (0.1, 0.033560515), (0.02, 0.007936796)):
         as2008 = skew_matrix(
-            np.array([[4.0]]), gamma=0.1, a_per_s=140 * one, k=1.5 * one, size=one, horizon_s=horizon_s
+            np.array([[4.0]]), gamma=0.1, xi=0.1, a_per_s=140 * one, k=1.5 * one, size=one, horizon_s=horizon_s
         )
         assert as2008[0, 0] == pytest.approx(expected, abs=5e-10)
 
 
+def test_a_running_penalty_in_place_of_utility_has_the_limit_of_small_xi() -> None:
+    none = skew_matrix(COVARIANCE, gamma=GAMMA, xi=0.0, a_per_s=A, k=K, size=ONE)
+    little = skew_matrix(COVARIANCE, gamma=GAMMA, xi=1e-7, a_per_s=A, k=K, size=ONE)
+
+    assert little == pytest.approx(none, rel=1e-6)
+    assert fill_capture(xi=0.0, k=K, size=ONE) == pytest.approx(np.full(2, math.exp(-1)))
+    assert risk_free_half_spread(xi=0.0, k=K, size=ONE) == pytest.approx(1 / K)
+
+
 def test_symbols_that_do_not_move_together_are_glft_each() -> None:
-    apart = skew_matrix(np.diag(np.diagonal(COVARIANCE)), gamma=GAMMA, a_per_s=A, k=K, size=ONE)
+    apart = skew_matrix(np.diag(np.diagonal(COVARIANCE)), gamma=GAMMA, xi=GAMMA, a_per_s=A, k=K, size=ONE)
 
     for no in range(2):
         alone = skew_matrix(
-            COVARIANCE[no : no + 1, no : no + 1], gamma=GAMMA, a_per_s=A[no : no + 1], k=K[no : no + 1], size=ONE[:1]
+            COVARIANCE[no : no + 1, no : no + 1],
+            gamma=GAMMA,
+            xi=GAMMA,
+            a_per_s=A[no : no + 1],
+            k=K[no : no + 1],
+            size=ONE[:1],
         )
         assert apart[no, no] == pytest.approx(alone[0, 0])
     assert apart[0, 1] == pytest.approx(0.0, abs=1e-15)
@@ -161,8 +175,8 @@ def test_symbols_that_do_not_move_together_are_glft_each() -> None:
 def test_orders_of_two_lots_may_be_counted_as_one() -> None:
     """q in orders, γ z and Σ: the same skew. It fixes what z means, lots in one order."""
     lots = np.array([2.0, 2.0])
-    in_lots = skew_matrix(COVARIANCE, gamma=GAMMA, a_per_s=A, k=K, size=lots)
-    in_orders = skew_matrix(COVARIANCE, gamma=2 * GAMMA, a_per_s=A, k=K, size=ONE)
+    in_lots = skew_matrix(COVARIANCE, gamma=GAMMA, xi=GAMMA, a_per_s=A, k=K, size=lots)
+    in_orders = skew_matrix(COVARIANCE, gamma=2 * GAMMA, xi=2 * GAMMA, a_per_s=A, k=K, size=ONE)
 
     assert skews(in_lots, np.array([4.0, -6.0])) == pytest.approx(skews(in_orders, np.array([2.0, -3.0])))
     assert widths(in_lots, size=lots) == pytest.approx(widths(in_orders, size=ONE))
@@ -171,7 +185,7 @@ def test_orders_of_two_lots_may_be_counted_as_one() -> None:
 def test_two_venues_of_one_coin_share_its_risk() -> None:
     """A singular covariance: what is held at one venue shifts the other's quotes just as far."""
     same = np.full((2, 2), 0.09)
-    shared = skew_matrix(same, gamma=GAMMA, a_per_s=np.full(2, 0.9), k=np.full(2, 0.3), size=ONE)
+    shared = skew_matrix(same, gamma=GAMMA, xi=GAMMA, a_per_s=np.full(2, 0.9), k=np.full(2, 0.3), size=ONE)
 
     assert np.isfinite(shared).all()
     assert skews(shared, np.array([3.0, -3.0])) == pytest.approx(np.zeros(2), abs=1e-12)
@@ -185,6 +199,7 @@ def test_two_venues_of_one_coin_share_its_risk() -> None:
     [
         {"gamma": 0.0},
         {"gamma": math.nan},
+        {"xi": -0.01},
         {"horizon_s": 0.0},
         {"a_per_s": np.array([0.0, 1.0])},
         {"k": np.array([math.nan, 1.0])},
@@ -194,7 +209,14 @@ def test_two_venues_of_one_coin_share_its_risk() -> None:
     ],
 )
 def test_parameters_outside_their_domain_are_errors(changes: dict[str, object]) -> None:
-    terms: dict[str, object] = {"covariance": COVARIANCE, "gamma": GAMMA, "a_per_s": A, "k": K, "size": ONE} | changes
+    terms: dict[str, object] = {
+        "covariance": COVARIANCE,
+        "gamma": GAMMA,
+        "xi": GAMMA,
+        "a_per_s": A,
+        "k": K,
+        "size": ONE,
+    } | changes
     covariance = terms.pop("covariance")
 
     with pytest.raises(ValueError, match="must be"):
@@ -208,7 +230,9 @@ def test_parameters_outside_their_domain_are_errors(changes: dict[str, object]) 
 @settings(max_examples=60, deadline=None)
 def test_fills_one_by_one_are_the_whole_book_at_once(entries: list[float], fills: list[tuple[int, int]]) -> None:
     root = np.array(entries).reshape(3, 3)
-    shares = skew_matrix(root @ root.T, gamma=0.1, a_per_s=np.ones(3), k=np.array([0.3, 0.7, 1.5]), size=np.ones(3))
+    shares = skew_matrix(
+        root @ root.T, gamma=0.1, xi=0.1, a_per_s=np.ones(3), k=np.array([0.3, 0.7, 1.5]), size=np.ones(3)
+    )
     positions = np.zeros(3)
     skew = skews(shares, positions)
 

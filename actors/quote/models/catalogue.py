@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 from actors.quote.models.article import Article
 from actors.quote.models.avellaneda_stoikov import AvellanedaStoikov, AvellanedaStoikovStationary
 from actors.quote.models.fixed import Fixed
 from actors.quote.models.glft import Glft, GlftExact
+from actors.quote.models.portfolio import Portfolio
 from actors.quote.models.protocol import Estimates, Intensity, PricingModel
 from actors.vocab.config import QuoteSettings
 
@@ -13,7 +16,7 @@ from actors.vocab.config import QuoteSettings
 def make_model(settings: QuoteSettings) -> PricingModel:
     """The model that the settings name."""
     gamma, most = settings.gamma, settings.position_orders_max
-    xi = gamma if settings.glft_utility == "cara" else 0.0
+    xi = settings.utility_xi
     match settings.model:
         case "avellaneda_stoikov" if settings.horizon == "infinite":
             return AvellanedaStoikovStationary(gamma=gamma, position_max=most)
@@ -25,6 +28,8 @@ def make_model(settings: QuoteSettings) -> PricingModel:
             return Glft(gamma=gamma, xi=xi)
         case "riccati":
             return Glft(gamma=gamma, xi=xi, horizon_s=settings.horizon_s)
+        case "portfolio":
+            return Portfolio(gamma=gamma, xi=xi, horizon_s=settings.portfolio_horizon_s or math.inf)
         case "fixed":
             return Fixed(
                 half_spread_bps=settings.fixed_half_spread_bps,

@@ -26,11 +26,12 @@ class PortfolioTerms(NamedTuple):
     """What the whole book of the fleet asks of this symbol's quotes; risk owns and publishes it.
 
     `skew_bps` is how far the centre moves down (above 0: the portfolio is long what moves with this symbol), of the
-    positions known when it was published; `width_bps` widens each side.
+    positions known when it was published, our own among them `position_orders`; `width_bps` widens each side.
     """
 
     skew_bps: float
     width_bps: float
+    position_orders: float = 0.0
 
 
 class State(NamedTuple):

@@ -8,6 +8,7 @@ from actors.vocab.config.base import Settings
 from actors.vocab.config.feed import FeedSettings
 from actors.vocab.config.gateway import GatewaySettings
 from actors.vocab.config.llm import LlmSettings
+from actors.vocab.config.portfolio import PortfolioSettings
 from actors.vocab.config.quote import QuoteSettings
 from actors.vocab.config.risk import RiskSettings
 from actors.vocab.config.sim import SimSettings
@@ -18,6 +19,7 @@ __all__ = [
     "FleetSettings",
     "GatewaySettings",
     "LlmSettings",
+    "PortfolioSettings",
     "QuoteSettings",
     "RiskSettings",
     "Settings",
@@ -38,6 +40,7 @@ class FleetSettings(Settings):
     feed: FeedSettings = FeedSettings()
     quote: QuoteSettings = QuoteSettings()
     risk: RiskSettings = RiskSettings()
+    portfolio: PortfolioSettings = PortfolioSettings()
     gateway: GatewaySettings = GatewaySettings()
     llm: LlmSettings = LlmSettings()
     sim: SimSettings = SimSettings()

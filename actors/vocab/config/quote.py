@@ -19,7 +19,7 @@ from pydantic import Field, model_validator
 
 from actors.vocab.config.base import Settings
 
-ModelName = Literal["avellaneda_stoikov", "glft", "riccati", "fixed", "article"]
+ModelName = Literal["avellaneda_stoikov", "glft", "riccati", "portfolio", "fixed", "article"]
 
 # The exact solution works out one quote per order of position; beyond this it would be seen in the latency.
 EXACT_ORDERS_MAX = 100
@@ -36,7 +36,8 @@ class QuoteSettings(Settings):
         "closed", description="model `glft`: the closed form, or the exact one with the position bounded by the cap"
     )
     glft_utility: Literal["cara", "penalty"] = Field(
-        "cara", description="closed `glft` and `riccati`: risk aversion in the spread too, or charged as risk runs"
+        "cara",
+        description="closed `glft`, `riccati`, `portfolio`: risk aversion in the spread too, or charged as risk runs",
     )
     intensity_k_bps: float = Field(0.7, ge=1e-6, le=100, description="decay of fill intensity per bp of distance")
     intensity_a_per_s: float = Field(0.5, ge=1e-9, le=10_000, description="fills a second and side at distance 0")
@@ -71,6 +72,9 @@ class QuoteSettings(Settings):
     symbols_per_actor: int = Field(1, ge=1, le=1000)
     fixed_half_spread_bps: float = Field(0.5, gt=0, le=500, description="model `fixed`: half spread")
     fixed_skew_bps: float = Field(0.5, ge=0, le=500, description="model `fixed`: shift at the full position")
+    portfolio_horizon_s: float = Field(
+        0.0, ge=0, le=86_400, description="model `portfolio`: 0, stationary as glft; else rolling as riccati"
+    )
     refresh_tolerance_share: float = Field(
         0.1, ge=0, le=1, description="the same as a share of the total spread; the larger of both holds"
     )
@@ -80,6 +84,11 @@ class QuoteSettings(Settings):
     answer_timeout_ms: int = Field(5_000, ge=100, description="a command unanswered this long: ask the gateway anew")
     reject_backoff_ms: int = Field(250, ge=1, description="wait after a rejected order; doubles at each further one")
     reject_backoff_max_ms: int = Field(8_000, ge=1)
+
+    @property
+    def utility_xi(self) -> float:
+        """ξ of the papers: γ for a CARA trader, 0 for one who is charged for risk as it runs."""
+        return self.gamma if self.glft_utility == "cara" else 0.0
 
     @property
     def position_orders_max(self) -> float:
