@@ -58,6 +58,7 @@ from actors.quote.actor import TICK_MS as QUOTE_TICK_MS
 from actors.quote.engine import QuoteEngine
 from actors.quote.events import Backlog, FeedLink, GatewayLink, InstrumentRow, RiskLink
 from actors.quote.events import Timer as QuoteTimer
+from actors.quote.neighbours import OwnPrices
 from actors.risk.actor import TIMER_MS as RISK_TIMER_MS
 from actors.risk.engine import RiskEngine
 from actors.risk.events import Compute, Journalled, JournalRows, PeerUp, Received, Send
@@ -361,10 +362,11 @@ class QuoteSeat(Seat):
                     settings=settings,
                     own_in_book=False,
                     refs=refs,
+                    own_prices=own_prices,
                 )
                 for venue in venues
             }
-            for symbol in group.symbols
+            for symbol, own_prices in ((symbol, OwnPrices()) for symbol in group.symbols)
         }
         self._all = [engine for by_venue in self.engines.values() for engine in by_venue.values()]
         self.decisions_count = 0  # updates that an engine looked at

@@ -107,6 +107,8 @@ class BookView:
             return Reason.BOOK_STALE, f"frame {age_ns / NS_PER_S:.1f} s old"
         if not self.bids or not self.asks:
             return Reason.NO_BOOK, "one side is empty"
+        if self.bids[0][1] <= 0 or self.asks[0][1] <= 0:
+            return Reason.NO_BOOK, "best level without size"
         if self.bids[0][0] >= self.asks[0][0]:
             return Reason.BOOK_CROSSED, f"bid {self.bids[0][0]} at or above ask {self.asks[0][0]} ticks"
         return None

@@ -34,6 +34,7 @@ from actors.quote.neighbours import OwnPrices
 from actors.quote.orders import OwnOrders, Pending
 from actors.quote.placer import Occasion, Placer
 from actors.quote.position import Booked, PositionKeeper
+from actors.quote.queue_place import note_queues
 from actors.quote.quoter import NoQuote, Quoter
 from actors.quote.signals import best_of_others
 from actors.quote.uptime import TwoSided
@@ -109,6 +110,7 @@ class QuoteEngine:
         self.wallet = Wallet(venue, symbol, holder)
         self.position = PositionKeeper()
         self.own = OwnOrders(refs if refs is not None else itertools.count(1))
+        self.own.hanging_ns = int(quote.hanging_s_max * NS_PER_S)
         self.budget = OrderBudget()
         self.uptime = TwoSided()
         self.volatility = EwmaVolatility.with_half_life(
@@ -322,7 +324,7 @@ class QuoteEngine:
         ours = fill.holder == self.holder
         if ours:
             self.counters.fills += 1
-            self.own.on_fill(fill.ref, fill.lots)
+            self.own.on_fill(fill.ref, fill.lots, now_ns)
         if booked is Booked.REPAIRED:
             self.counters.fills_repaired += 1
             return self._again(now_ns, Cause.FILL)
@@ -510,6 +512,9 @@ class QuoteEngine:
         if top is None:
             return self._pull((Reason.NO_BOOK, "one side holds nothing but our own orders"), now_ns)
         book = self._book
+        if cause is not Cause.BOOK and self._settings.queue_keep:
+            # After an answer and at each timer; between two updates of a quiet book there is nothing new to see.
+            note_queues(self.own.by_ref.values(), book.bids, book.asks)
         if not self._dirty and self._decided_top == top and self._stop_reason is None:
             book.pending_recv_ns = 0  # the same prices and sizes: no decision to be made on them
             return []

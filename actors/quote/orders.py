@@ -12,6 +12,9 @@ from collections.abc import Iterable, Iterator
 from actors.vocab.market import Side
 from actors.vocab.orders import DONE_STATES, OrderState, OrderUpdate
 
+# More than any level holds.
+AHEAD_UNKNOWN = 1 << 62
+
 _SETTLED = frozenset({OrderState.OPEN, OrderState.PARTLY_FILLED})
 _LIVE = frozenset({OrderState.OPEN, OrderState.PARTLY_FILLED, OrderState.REPLACING})
 
@@ -29,13 +32,16 @@ class OwnOrder:
     """One order of ours. Mutable, never leaves the engine."""
 
     __slots__ = (
+        "ahead_lots",
         "booked_lots",
         "changed_ns",
         "filled_lots",
+        "hangs_until_ns",
         "known",
         "lots",
         "pending",
         "price_ticks",
+        "queue_place",
         "ref",
         "refused",
         "sent_ns",
@@ -62,6 +68,9 @@ class OwnOrder:
         self.target_lots = lots
         self.sent_ns = now_ns  # last command
         self.changed_ns = now_ns  # last place or replace
+        self.ahead_lots = AHEAD_UNKNOWN  # most that can be before it in its queue
+        self.queue_place = 0.0  # what that place is worth, 0..1; see `queue_place.py`
+        self.hangs_until_ns = 0  # its partner was filled: it is left where it is until then
 
     @property
     def rest_lots(self) -> int:
@@ -91,6 +100,7 @@ class OwnOrders:
         self._refs = refs
         self.last_ref = 0
         self.version = 0  # +1 at each change, so that others can cache what they derive
+        self.hanging_ns = 0  # how long the partner of a filled order is left where it is; 0: not at all
 
     def next_ref(self) -> int:
         self.last_ref = next(self._refs)
@@ -146,6 +156,8 @@ class OwnOrders:
         order.pending = Pending.REPLACE
         order.target_ticks, order.target_lots = price_ticks, lots
         order.sent_ns = order.changed_ns = now_ns
+        order.ahead_lots, order.queue_place = AHEAD_UNKNOWN, 0.0  # a change of price goes to the end of the queue
+        order.hangs_until_ns = 0
         self.version += 1
 
     def cancelled(self, order: OwnOrder, *, now_ns: int) -> None:
@@ -172,6 +184,8 @@ class OwnOrders:
         if update.state in DONE_STATES:
             order.changed_ns = now_ns
             self._end(order)
+            if update.state is OrderState.FILLED:
+                self._hang_partner(order, now_ns)
         elif update.state in _SETTLED:
             self._settle(order, update)
         return order
@@ -188,7 +202,7 @@ class OwnOrders:
         order.target_ticks, order.target_lots = order.price_ticks, order.lots
         order.pending = Pending.NONE
 
-    def on_fill(self, ref: int, lots: int) -> OwnOrder | None:
+    def on_fill(self, ref: int, lots: int, now_ns: int) -> OwnOrder | None:
         """Book a fill that has moved the position; returns its order."""
         order = self.by_ref.get(ref)
         if order is not None:
@@ -196,6 +210,7 @@ class OwnOrders:
             order.booked_lots += lots
             if order.booked_lots >= max(order.lots, order.target_lots):
                 self._end(order)
+                self._hang_partner(order, now_ns)
             return order
         order = self._owed.get(ref)
         if order is not None:
@@ -232,6 +247,12 @@ class OwnOrders:
             del self.by_slot[order.slot]
         if gone:
             self.version += 1
+
+    def _hang_partner(self, filled: OwnOrder, now_ns: int) -> None:
+        """Leave the order of the same level on the other side alone for a while."""
+        partner = self.by_slot.get(filled.slot ^ 1)
+        if self.hanging_ns and partner is not None:
+            partner.hangs_until_ns = now_ns + self.hanging_ns
 
     def _end(self, order: OwnOrder) -> None:
         del self.by_ref[order.ref]

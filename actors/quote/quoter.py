@@ -172,6 +172,8 @@ class Quoter:
             self._refresh_ns,
             self._budget.scarcity,
             occasion.now_ns,
+            settings.queue_keep,
+            fair * settings.hanging_bps_max * BPS,
         )
         found = moves(Side.BUY, bids, by_slot, levels, room_buy, terms)
         found += moves(Side.SELL, asks, by_slot, levels, room_sell, terms)

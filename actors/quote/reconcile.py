@@ -7,6 +7,10 @@ A replace is preferred to cancel and place (one order, no moment without a quote
     too tight  what an informed taker would gain from us:    notional * gap, doubled
     too wide   what we miss by standing back:                notional * gap, halved
 
+What a place in the queue is worth widens the tolerance (`queue_place.py`), so that a price error must be larger to give
+up a good one; a replace keeps no queue, so a quote whose place is worth nothing is simply moved. An order whose
+partner was filled may hang: it stays where it is for a while, inside its bounds, to earn the spread of the pair.
+
 The emptier the order budget, the larger a gap must be; and each kind of move leaves some orders for the more urgent
 ones (`HOLD_BACK`), so that a filled side can always be quoted again.
 """
@@ -64,6 +68,8 @@ class Terms(NamedTuple):
     refresh_interval_ns: int
     scarcity: float  # `OrderBudget.scarcity`
     now_ns: int
+    queue_keep: float = 0.0  # tolerances that the best place in a queue adds
+    hang_ticks: float = 0.0  # a hanging order may be this far from the fair price
 
 
 def slot_of(side: Side, level: int) -> int:
@@ -92,7 +98,9 @@ def moves(
             price, lots = wishes[level]
             worth = lots * terms.usd_per_tick_lot * terms.spread_ticks / 2
             found.append(Move(Kind.PLACE, side, slot, None, price, lots, worth, HOLD_BACK_PLACE))
-        elif order.pending is Pending.NONE:
+        elif order.pending is Pending.NONE and not (
+            order.hangs_until_ns > terms.now_ns and _may_hang(order, room_lots, terms)
+        ):
             move = _change(side, wishes[level], order, room_lots, terms)
             if move is not None:
                 found.append(move)
@@ -108,10 +116,12 @@ def _change(side: Side, wish: Wish, order: OwnOrder, room_lots: int, terms: Term
     oversize = rest > room_lots or rest > lots * OVERSIZE
     tolerance = terms.tolerance_ticks
     patience = 1.0 + (terms.scarcity - 1.0) / 2 if gap > 0 else terms.scarcity
+    severe = (order.price_ticks - terms.fair_ticks) * side > terms.severe_ticks
+    if order.queue_place and not severe:
+        patience *= 1.0 + terms.queue_keep * order.queue_place
     far = abs(gap) > tolerance * patience
     if not (oversize or far or rest < lots * UNDERSIZE):
         return None
-    severe = (order.price_ticks - terms.fair_ticks) * side > terms.severe_ticks
     waited_ns = terms.now_ns - order.changed_ns
     if waited_ns < terms.refresh_interval_ns and not (oversize or severe or gap > tolerance * IMPATIENT_TOLERANCES):
         return None
@@ -125,6 +135,12 @@ def _change(side: Side, wish: Wish, order: OwnOrder, room_lots: int, terms: Term
     if oversize or severe:
         hold_back = HOLD_BACK_PLACE
     return Move(Kind.REPLACE, side, order.slot, order, price, lots, worth, hold_back, severe)
+
+
+def _may_hang(order: OwnOrder, room_lots: int, terms: Terms) -> bool:
+    """Not beyond the fair price, not too far behind it, not more than may be held."""
+    behind = (terms.fair_ticks - order.price_ticks) * order.side
+    return 0.0 <= behind <= terms.hang_ticks and order.rest_lots <= room_lots
 
 
 def ranked(found: list[Move]) -> list[Move]:

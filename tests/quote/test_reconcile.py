@@ -134,3 +134,50 @@ def test_quote_beyond_the_fair_price_may_take_the_last_order() -> None:
 def test_tolerance_is_the_larger_of_both_allowances() -> None:
     assert tolerance_ticks(100_000.0, 0.6, 0.1, 5.0) == pytest.approx(6.0)
     assert tolerance_ticks(100_000.0, 0.6, 0.1, 50.0) == pytest.approx(50.0)
+
+
+def test_a_good_place_in_the_queue_is_kept_against_a_small_price_error() -> None:
+    """Tolerance 5 ticks, half a tolerance more for the best place: a gap of 7 is borne there and nowhere else."""
+    terms = TERMS._replace(queue_keep=0.5)
+    order = live(Side.BUY, 9_973, 4)
+    assert bids(Wish(9_980, 4), orders=(order,), terms=terms) == [(Kind.REPLACE, 0, 9_980, 4)]
+
+    order.queue_place = 1.0
+    assert bids(Wish(9_980, 4), orders=(order,), terms=terms) == []
+    order.queue_place = 0.5  # 6.25 ticks
+    assert bids(Wish(9_980, 4), orders=(order,), terms=terms) != []
+    order.queue_place = 1.0
+    assert bids(Wish(9_981, 4), orders=(order,), terms=terms) != []
+
+
+def test_no_place_is_worth_a_quote_beyond_the_fair_price() -> None:
+    order = live(Side.BUY, 10_003, 4)
+    order.queue_place = 1.0
+
+    assert bids(Wish(9_997, 4), orders=(order,), terms=TERMS._replace(queue_keep=10.0)) != []
+
+
+@pytest.mark.parametrize(
+    ("price", "until_ns", "room", "stays"),
+    [
+        (9_950, NOW + 1, 100, True),
+        (9_950, NOW, 100, False),  # its time is up
+        (9_899, NOW + 1, 100, False),  # too far behind
+        (10_001, NOW + 1, 100, False),  # beyond the fair price
+        (9_950, NOW + 1, 3, False),  # more than may be held
+    ],
+)
+def test_hanging_order_stays_inside_its_bounds(price: int, until_ns: int, room: int, stays: bool) -> None:
+    order = live(Side.BUY, price, 4)
+    order.hangs_until_ns = until_ns
+
+    found = bids(Wish(9_980, 4), orders=(order,), room=room, terms=TERMS._replace(hang_ticks=100.0))
+
+    assert (found == []) is stays
+
+
+def test_hanging_order_goes_when_its_side_is_not_wanted() -> None:
+    order = live(Side.BUY, 9_950, 4)
+    order.hangs_until_ns = NOW + 1
+
+    assert bids(orders=(order,), terms=TERMS._replace(hang_ticks=100.0)) == [(Kind.CANCEL, 0, 9_950, 0)]

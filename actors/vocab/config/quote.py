@@ -78,6 +78,16 @@ class QuoteSettings(Settings):
     refresh_tolerance_share: float = Field(
         0.1, ge=0, le=1, description="the same as a share of the total spread; the larger of both holds"
     )
+    queue_keep: float = Field(
+        0.5, ge=0, le=10, description="tolerances that the best place in a queue adds before a quote gives it up"
+    )
+    hanging_s_max: float = Field(
+        0.0,
+        ge=0,
+        le=3_600,
+        description="an order whose partner was filled is left where it is this long; 0: not at all",
+    )
+    hanging_bps_max: float = Field(20.0, gt=0, le=2_000, description="the same only this near to the fair price")
     volatility_sample_ms: int = Field(
         250, ge=0, le=60_000, description="least spacing of volatility samples: nearer ones measure bid-ask bounce"
     )
