@@ -38,6 +38,7 @@ class Chain:
         seed: int,
         symbols: Sequence[str] = (),
         groups: Sequence[QuoteGroup] = (),
+        run_id: str = "chain",
         length_s: float = 0.0,
     ) -> None:
         """`facts[i]` are those of the file of number i in `run`'s frames. `symbols`: those to play, empty for all.
@@ -65,7 +66,7 @@ class Chain:
         self._markets: list[LocalVenue] = list(self.venues.values())
         groups = tuple(groups) or tuple(QuoteGroup(f"quote:{symbol}", (symbol,)) for symbol in self.symbols)
         self._deferred: list[tuple[Seat, str, Callable[[], object]]] = []
-        self._seat(groups, seed)
+        self._seat(groups, seed, run_id)
 
     # --- running -------------------------------------------------------------------------------------------------
 
@@ -119,7 +120,7 @@ class Chain:
 
     # --- inside --------------------------------------------------------------------------------------------------
 
-    def _seat(self, groups: Sequence[QuoteGroup], seed: int) -> None:
+    def _seat(self, groups: Sequence[QuoteGroup], seed: int, run_id: str) -> None:
         """Everybody takes a seat, in an order in which nobody misses a peer."""
         settings, by_id = self.settings, {one.venue: one for one in self._markets}
         shards_count = -(-len(self.symbols) // settings.feed.symbols_per_shard)
@@ -139,7 +140,7 @@ class Chain:
             QuoteSeat(group, self, cast.peers(group.name), accounts, settings, rows, feeds_count=shards_count)
             for group in sorted(groups, key=lambda group: group.name)
         ]
-        self.risk = RiskSeat(self, cast.peers(RISK), settings, listed, self.symbols)
+        self.risk = RiskSeat(self, cast.peers(RISK), settings, listed, self.symbols, run_id=run_id)
         self.gateways = {
             one.venue: GatewaySeat(self, cast.peers(f"gateway:{one.venue}"), by_id[one.venue], settings, one)
             for one in listed

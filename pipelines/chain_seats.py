@@ -42,6 +42,7 @@ from actors.gateway.commands import (
     FromHolder,
     FromRisk,
     HolderLink,
+    Measured,
     SyncClock,
     Tick,
     ToHolder,
@@ -64,6 +65,7 @@ from actors.risk.engine import RiskEngine
 from actors.risk.events import Compute, Journalled, JournalRows, PeerUp, Received, Send
 from actors.risk.events import Timer as RiskTimer
 from actors.transport.http import HttpAnswer
+from actors.transport.meters import Histogram
 from actors.transport.step_turn import ANSWER, QUIET, StepTimer, StepTurn
 from actors.venues.catalog import market_dialect, trading_dialect
 from actors.venues.dialect import HttpRequest, StreamPlan, WsCall
@@ -453,12 +455,14 @@ class RiskSeat(Seat):
         settings: FleetSettings,
         listed: Sequence[Instruments],
         symbols: Sequence[str],
+        *,
+        run_id: str,
     ) -> None:
         super().__init__(RISK, fleet, peers)
         self.engine = RiskEngine(
             settings.risk,
             Loaded(),
-            run_id="chain",
+            run_id=run_id,
             symbols=frozenset(symbols),
             id_block_size=settings.gateway.id_block_size,
             quote=settings.quote,
@@ -528,6 +532,7 @@ class GatewaySeat(Seat):
             )
             for order_url in ("ws://chain", "")
         )
+        self.histograms = {name: Histogram() for name in ("order_to_ack", "pacer_wait")}  # recorded time
         self._events: deque[Event] = deque()
         self._busy = False
         self._calls: dict[str, VenueRequest] = {}
@@ -583,6 +588,8 @@ class GatewaySeat(Seat):
                 self._wake_at(at_ns)
             case SyncClock():
                 self.task(self._sync_clock)
+            case Measured(name, _symbol, span_us):
+                self.histograms[name].record(span_us)
 
     def _wake_at(self, at_ns: int) -> None:
         if self._wake is not None and self._fleet.now_ns < self._wake_ns <= at_ns:
