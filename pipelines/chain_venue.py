@@ -20,6 +20,7 @@ from actors.transport.http import HttpAnswer
 from actors.transport.identity import SystemClock
 from actors.transport.venue_answers import VenueAnswers
 from actors.transport.venue_desk import Desk, VenueClock
+from actors.transport.venue_latency import order_latency
 from actors.transport.venue_limits import WeightLimiter
 from actors.transport.venue_replay import RecordedBooks
 from actors.transport.venue_server import WEIGHT_1M_MAX
@@ -63,7 +64,13 @@ class LocalVenue:
         known: Mapping[str, Instrument],
     ) -> None:
         self.exchange = recorded_exchange(
-            market, facts, settings=settings, seed=seed, start_ms=start_ns // NS_PER_MS, known=known
+            market,
+            facts,
+            settings=settings,
+            seed=seed,
+            start_ms=start_ns // NS_PER_MS,
+            known=known,
+            latency=order_latency(settings),
         )
         self.venue = self.exchange.venue
         self.market = market

@@ -11,6 +11,7 @@ from platformdirs import user_state_path
 
 from actors.journal.lock import AccountLock
 from actors.sim.faults import MIXES
+from actors.transport.venue_latency import order_latency
 from actors.vocab.config import FleetSettings
 from actors.vocab.errors import ConfigError
 from pipelines.cards import accepts
@@ -31,6 +32,8 @@ def check_settings(settings: FleetSettings, *, use_llm: bool) -> None:
     """Names in the settings that only a room of the fleet can know."""
     if settings.sim.faults not in MIXES:
         raise ConfigError(f"sim.faults: no mix named {settings.sim.faults!r}; choose from {', '.join(MIXES)}")
+    if settings.sim.order_latency_file:
+        order_latency(settings.sim)
     if use_llm and (settings.llm.base_url or settings.llm.key_file):
         # A relay of the operator's own: its key is looked at before the first call. The simulated one brings its own.
         from actors.llm.actor import read_key

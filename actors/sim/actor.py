@@ -35,6 +35,7 @@ from actors.transport.step_plan import cast_of
 from actors.transport.step_times import LEAD_NS
 from actors.transport.venue_desk import VenueClock
 from actors.transport.venue_keys import make_key_file
+from actors.transport.venue_latency import order_latency
 from actors.transport.venue_pace import Barrier, BarrierPace, Pace, RealTimePace
 from actors.transport.venue_recording import refuse_apart, survey_file
 from actors.transport.venue_replay import PREROLL_NS, RecordedBooks, Replay, Stage
@@ -315,6 +316,7 @@ class SimVenueActor:
             seed=self._seed,
             start_ms=clock.now_ns() // NS_PER_MS,
             known=known,
+            latency=order_latency(self._settings.sim),
         )
         listed = exchange.instruments()
         reader = BinanceMarket(f"binance_{market}", listed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from actors.sim.queue_models import LatencyModel
 from actors.sim.recorded import RecordedExchange
 from actors.sim.recording import RecordingFacts, recorded_instrument
 from actors.vocab.config.sim import SimSettings
@@ -18,8 +19,10 @@ def recorded_exchange(
     seed: int,
     start_ms: int,
     known: Mapping[str, Instrument],
+    latency: LatencyModel | None = None,
 ) -> RecordedExchange:
-    """`facts` are those of this market; steps and filters of `known` symbols are used where they fit."""
+    """`facts` are those of this market; steps and filters of `known` symbols are used where they fit.
+    `latency` None: the constants of the settings."""
     made = {
         symbol.symbol: recorded_instrument(
             symbol,
@@ -38,6 +41,7 @@ def recorded_exchange(
         settings=settings,
         seed=seed,
         start_ms=start_ms,
+        latency=latency,
         first_prices={symbol.symbol: symbol.first_price for each in facts for symbol in each.symbols},
     )
 

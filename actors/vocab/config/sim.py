@@ -30,6 +30,10 @@ class SimSettings(Settings):
         description="recorded books: share of cancels behind our orders, see `sim/queue_models.py`",
     )
     response_latency_ms: float = Field(1.0, ge=0, description="recorded books: the venue's answer back to us")
+    order_latency_file: str = Field(
+        "",
+        description="recorded books: CSV of measured orders to interpolate between, see `venue_latency.py`",
+    )
     moment_us: float = Field(
         0.0,
         ge=0,
