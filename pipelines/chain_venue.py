@@ -22,8 +22,8 @@ from actors.transport.venue_answers import VenueAnswers
 from actors.transport.venue_desk import Desk, VenueClock
 from actors.transport.venue_latency import order_latency
 from actors.transport.venue_limits import WeightLimiter
-from actors.transport.venue_replay import RecordedBooks
 from actors.transport.venue_server import WEIGHT_1M_MAX
+from actors.transport.venue_stage import RecordedBooks
 from actors.transport.venue_users import UserStreams
 from actors.venues.binance.calls import Call, OrderCall, PrivateCall, Reply, ServerAccount
 from actors.venues.binance.market import BinanceMarket

@@ -38,8 +38,9 @@ from actors.transport.venue_keys import make_key_file
 from actors.transport.venue_latency import order_latency
 from actors.transport.venue_pace import Barrier, BarrierPace, Pace, RealTimePace
 from actors.transport.venue_recording import refuse_apart, survey_file
-from actors.transport.venue_replay import PREROLL_NS, RecordedBooks, Replay, Stage
+from actors.transport.venue_replay import PREROLL_NS, Replay
 from actors.transport.venue_server import VenueServer
+from actors.transport.venue_stage import RecordedBooks, Stage
 from actors.transport.venue_steps import StepDoor, VenueSteps
 from actors.venues.binance.calls import ServerAccount
 from actors.venues.binance.market import BinanceMarket

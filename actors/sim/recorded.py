@@ -21,7 +21,8 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Mapping, Sequence
 
-from actors.sim.desk import NEVER_NS, Desk, OrderBook
+from actors.sim.desk import Desk
+from actors.sim.desk_state import NEVER_NS, OrderBook
 from actors.sim.matching import NOTHING_TO_REDUCE, BookEvent, Expiry, Match
 from actors.sim.messages import ClientRequest, SimCommand
 from actors.sim.orders import SimOrder
