@@ -124,7 +124,6 @@ class VenueSteps:
         self._news: dict[tuple[str, str], int] = {}
         self._told: dict[tuple[str, str], int] = {}
         self._step = 0
-        self.while_waiting: Callable[[], None] = lambda: None  # work of the venue's that can be done beside a step
         self._all_done: asyncio.Future[None] | None = None
         self._all_here = asyncio.Event()
 
@@ -170,7 +169,6 @@ class VenueSteps:
             venue.flush()
         watchdog = loop.call_later(STEP_TIMEOUT_S, self._give_up, now_ns)
         try:
-            self.while_waiting()
             self._look()
             await self._all_done
         finally:

@@ -137,21 +137,6 @@ def test_at_the_end_every_step_is_full() -> None:
     assert fleet.kinds == ["full"] * 3
 
 
-def test_work_beside_a_step_is_done_once_each_while_the_others_are_busy() -> None:
-    fleet = Fleet()
-    seen: list[int] = []
-
-    async def scene() -> None:
-        steps = await fleet.steps()
-        steps.while_waiting = lambda: seen.append(len(fleet.tokens))
-        for ms in (1, 2):
-            await steps.take(ms * MS)
-
-    asyncio.run(scene())
-
-    assert seen == [1, 2]
-
-
 def test_a_token_that_is_too_long_for_the_socket_goes_by_the_link() -> None:
     fleet = Fleet()
     play(fleet, 1, 2)
