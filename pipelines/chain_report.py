@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from actors.console.audit_views import AuditResult
-from actors.console.report import render_report
 from actors.console.summary import build_summary, failures
 from actors.journal.store import Store
 from actors.quote.figures import figures
@@ -20,6 +18,7 @@ from pipelines.chain import ACCOUNT, Chain
 from pipelines.figures import Figures, Status
 from pipelines.plan import RunPlan
 from pipelines.run_folder import write_risk, write_run
+from pipelines.run_tables import write_report
 
 SAMPLES_MAX = 2_000  # charts need no more
 
@@ -81,7 +80,7 @@ class Recorder:
         return await audit_run(folder)
 
     def write(self, audit: AuditResult | None) -> tuple[dict[str, Any], list[str]]:
-        """orders.jsonl, summary.json and report.html; returns the summary and its lines that should be zero."""
+        """orders.jsonl, summary.json, tables and report.html; returns the summary and its lines that should be zero."""
         folder, chain = self._plan.run_dir, self._chain
         (folder / "orders.jsonl").write_bytes(b"".join(line + b"\n" for line in chain.order_lines()))
         facts = self._figures.facts(
@@ -97,9 +96,8 @@ class Recorder:
         )
         summary = build_summary(facts)
         failed = failures(summary)
-        (folder / "summary.json").write_text(json.dumps(summary, indent=1))
-        page = render_report(summary, self._figures.samples, self._figures.symbol_rows(), failed)
-        (folder / "report.html").write_text(page)
+        fills = list(chain.risk.engine.core.markouts.traces)
+        write_report(folder, self._figures.record(summary, fills, facts.duration_s), failed)
         return summary, failed
 
     def _described(self) -> RunDescription:

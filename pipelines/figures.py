@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 from actors.console.audit_views import AuditResult
-from actors.console.report import Sample
+from actors.console.report import RunRecord
+from actors.console.report_charts import Sample
+from actors.console.series import Series, SymbolSample
 from actors.console.summary import RunFacts, merge_counts
 from actors.console.table import FleetLine, SymbolRow
+from actors.risk.markouts import FillTrace
 from actors.transport.meters import Histogram
 from actors.vocab.config import RiskSettings
 from pipelines.plan import RunPlan
@@ -55,6 +58,7 @@ class Figures:
         self.statuses: dict[str, Status] = {}  # role -> newest
         self.uptime = Uptime()
         self.samples: list[Sample] = []
+        self._series = Series()
         self.restarts: Counter[str] = Counter()
         self._incarnations: dict[str, str] = {}
         self._cpu_s: dict[str, float] = {}  # role -> CPU seconds of its lives since all quoted
@@ -204,6 +208,19 @@ class Figures:
             orders_open=sum(int(status.get("orders_open_count", 0)) for status in self.of("gateway:")),
         )
         self.samples.append(one)
+        money = {row["symbol"]: row for row in self.risk.get("symbols", [])}
+        self._series.add(
+            SymbolSample(
+                at_s=one.at_s,
+                symbol=symbol,
+                fair=float(row["fair"]),
+                position_usd=float(row["position_usd"]),
+                net_usd=float(money.get(symbol, {}).get("net_usd", 0.0)),
+                spread_bps=float(row["spread_bps"]),
+                market_spread_bps=float(row["market_spread_bps"]),
+            )
+            for symbol, row in self.quotes().items()
+        )
         return one
 
     def risk_question(self, limits: RiskSettings) -> tuple[dict[str, float], float, float]:
@@ -286,12 +303,16 @@ class Figures:
             orders_alive=orders_alive,
         )
 
-    def symbol_rows(self) -> list[dict[str, Any]]:
-        """The report's per-symbol table."""
-        shares = self.uptime.shares(1.0)
+    def record(self, summary: Mapping[str, Any], fills: Sequence[FillTrace], duration_s: float) -> RunRecord:
+        """What the report is made of."""
+        return RunRecord(summary, self.samples, self._symbol_rows(duration_s), fills, self._series.rows)
+
+    def _symbol_rows(self, duration_s: float) -> list[dict[str, Any]]:
+        shares = self.uptime.shares(duration_s)
         return [
             {
                 "symbol": row["symbol"],
+                "two_sided_share": round(shares.get(row["symbol"], 0.0), 4),
                 "fills": int(row["fills_count"]),
                 "net_usd": float(row["net_usd"]),
                 **{f"{name}_usd": float(row[f"{name}_usd"]) for name in PARTS},

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ray.util.metrics import Gauge
 
-from actors.console.report import Sample
+from actors.console.report_charts import Sample
 from actors.console.table import FleetLine, SymbolRow
 
 FLEET_GAUGES = {

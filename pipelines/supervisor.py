@@ -8,23 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import shutil
 import signal
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import psutil
 from ray.exceptions import RayActorError
 
 from actors.console.audit_views import AuditResult
-from actors.console.report import render_report
 from actors.console.screen import Screen
 from actors.console.summary import build_summary, failures
+from actors.risk.markouts import FillTrace
 from actors.transport.identity import TCP_AUTO
 from actors.transport.meters import Histogram
 from actors.vocab.control import QuoteGroup, RunDescription
@@ -36,6 +36,7 @@ from pipelines.figures import Figures
 from pipelines.metrics import Metrics
 from pipelines.plan import RunPlan, make_runtime_dir
 from pipelines.run_folder import write_risk, write_run
+from pipelines.run_tables import write_report
 from pipelines.simulation import start_simulation
 from pipelines.topology import Fleet, RegistryName, describe, ray_card, ray_pss_mb, start_ray, starts_at_once
 
@@ -315,7 +316,9 @@ class Supervisor:
         code = ExitCode.FAILED if self._given_up else self._stop.exit_code
         if not self._stop.again:
             audit = await self._audit()
-            code = self._write_report(duration_s, orders_alive, audit) or code
+            fills = await self._ask(["risk"], "fills")
+            traces = msgspec.msgpack.decode(fills["risk"], type=list[FillTrace]) if fills else []
+            code = self._write_report(duration_s, orders_alive, audit, traces) or code
         elif orders_alive:
             self._screen.note(f"orders possibly alive: {', '.join(orders_alive)}")
             code = ExitCode.FAILED
@@ -342,7 +345,9 @@ class Supervisor:
             self._screen.note(f"not audited: {error}")
             return None
 
-    def _write_report(self, duration_s: float, orders_alive: tuple[str, ...], audit: AuditResult | None) -> int:
+    def _write_report(
+        self, duration_s: float, orders_alive: tuple[str, ...], audit: AuditResult | None, fills: Sequence[FillTrace]
+    ) -> int:
         """Write summary and report; return FAILED or FULL_STOP where the run deserves it, else 0."""
         samples = self._cpu_samples or [0.0]
         facts = self._figures.facts(
@@ -356,9 +361,7 @@ class Supervisor:
         )
         summary = build_summary(facts)
         failed = failures(summary)
-        (self._plan.run_dir / "summary.json").write_text(json.dumps(summary, indent=1))
-        page = render_report(summary, self._figures.samples, self._figures.symbol_rows(), failed)
-        (self._plan.run_dir / "report.html").write_text(page)
+        write_report(self._plan.run_dir, self._figures.record(summary, fills, duration_s), failed)
         for line in failed:
             self._screen.note(f"must be zero: {line}")
         if audit is not None and not audit.is_good:

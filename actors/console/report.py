@@ -1,4 +1,4 @@
-"""`report.html`: one page a reader can open without a network, made of a run's summary and its samples."""
+"""`report.html`: pages a reader can open without a network, of one run or of several side by side."""
 
 from __future__ import annotations
 
@@ -8,136 +8,164 @@ from typing import Any
 
 import msgspec
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
+
+from actors.console import report_charts as charts
+from actors.console.performance import MarkoutRow, adverse_usd, half_life, markout_rows, max_drawdown, sharpe
+from actors.console.report_charts import Sample
+from actors.console.series import SymbolSample, all_stats, interval_s
+from actors.risk.markouts import HORIZONS_S, FillTrace
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 1180px; padding: 0 1rem; color: #1c2330 }
 h1 { font-size: 1.5rem; margin-bottom: 0 } h2 { font-size: 1.1rem; margin: 2rem 0 .4rem }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums } th { text-align: left; font-weight: 600 }
 td, th { padding: .15rem .9rem .15rem 0; border-bottom: 1px solid #e5e8ee } td.n { text-align: right }
-.tiles { display: flex; flex-wrap: wrap; gap: .8rem; margin: 1rem 0 }
+.tiles { display: flex; flex-wrap: wrap; gap: .8rem; margin: 1rem 0 } .wide { overflow-x: auto }
 .tile { background: #f4f6fa; border-radius: .5rem; padding: .6rem 1rem } .tile b { display: block; font-size: 1.25rem }
 .bad { color: #b3261e } .muted { color: #667 }
 """
-LINE = {"width": 1.5}
-# A limit this far above what was used would flatten every curve below it; then it is said, not drawn.
-LIMIT_DRAWN_SHARE = 0.25
-MONEY_CENTS = ("turnover_usd", "position_usd", "markout_5s_bps")  # columns that need no hundredths of a cent
+MONEY_CENTS = ("turnover_usd", "position_usd", "position_usd_max", "markout_5s_bps", "half_life_s")
+ADVERSE_HORIZON_S = 5  # capture is split at this horizon: what is kept, and what the mid took back
 
 
-class Sample(msgspec.Struct, frozen=True):
-    """The fleet at one moment, every second or two."""
+class RunRecord(msgspec.Struct, frozen=True):
+    """All that a report is made of."""
 
-    at_s: float
-    net_usd: float
-    spread_capture_usd: float
-    inventory_usd: float
-    fees_usd: float
-    gross_usd: float
-    net_exposure_usd: float
-    quoting_count: int
-    spread_bps: float  # median over symbols of our quoted spread
-    frame_to_order_p50_us: float
-    frame_to_order_p99_us: float
-    orders_open: int
+    summary: Mapping[str, Any]
+    samples: Sequence[Sample]
+    symbols: Sequence[Mapping[str, Any]]  # rows of name, fills, net and its parts
+    fills: Sequence[FillTrace] = ()
+    series: Sequence[SymbolSample] = ()
+
+    @property
+    def name(self) -> str:
+        return str(self.summary["run_id"])
 
 
-def render_report(
-    summary: Mapping[str, Any], samples: Sequence[Sample], symbols: Sequence[Mapping[str, Any]], failed: Sequence[str]
-) -> str:
-    """Return the page. `symbols` are rows of name, fills, net and its parts; `failed` the lines that are not zero."""
-    parts = [
-        "<!doctype html><html lang=en><meta charset=utf-8>",
-        f"<title>Manta run {html.escape(str(summary['run_id']))}</title><style>{STYLE}</style>",
+def render_report(run: RunRecord, failed: Sequence[str] = ()) -> str:
+    """Return the page of one run; `failed` are the lines that should be zero and are not."""
+    summary, marks = run.summary, markout_rows(run.fills)
+    sections = [
         _head(summary, failed),
-        _figure(_equity(samples), first=True),
-        _figure(_exposure(samples, summary)),
-        _figure(_spread_and_latency(samples)),
-        _figure(_markouts(summary)),
+        _tiles(_facts(run)),
+        _figure(charts.equity(run.samples), first=True),
         "<h2>Where the money came from</h2>",
-        _pnl_table(summary),
+        _pnl_table(run),
+        _figure(charts.exposure(run.samples, summary)),
+        _figure(charts.positions(run.series)) if run.series else "",
+        _figure(charts.spread_and_latency(run.samples)),
+    ]
+    if run.fills:
+        sections += [
+            _figure(charts.markouts(marks)),
+            "<h2>Fills by side, and by where the book leaned</h2>",
+            _markouts_table(marks),
+        ]
+    sections += [
         "<h2>Symbols, by contribution</h2>",
-        _symbols_table(symbols),
+        f"<div class=wide>{_rows_table(_symbol_rows(run))}</div>",
+        "<h2>Language model</h2>",
+        _model_table(summary),
         "<h2>All figures</h2><pre class=muted>",
         html.escape(msgspec.json.format(msgspec.json.encode(dict(summary))).decode()),
-        "</pre></html>",
+        "</pre>",
     ]
-    return "\n".join(parts)
+    return _page(f"Manta run {run.name}", sections)
+
+
+def render_comparison(runs: Sequence[RunRecord]) -> str:
+    """Return one page with several runs side by side, in the order given."""
+    table = compare(runs)
+    head = "".join(f"<th>{html.escape(run.name)}" for run in runs)
+    body = "".join(
+        f"<tr><td>{html.escape(name)}" + "".join(f"<td class=n>{html.escape(text)}" for text in texts)
+        for name, texts in table
+    )
+    sections = [
+        "<h1>Runs side by side</h1>",
+        f"<div class=wide><table><tr><th>{head}{body}</table></div>",
+        _figure(charts.equities({run.name: run.samples for run in runs}), first=True),
+    ]
+    for run in runs:
+        if run.fills:
+            figure = charts.markouts(markout_rows(run.fills))
+            figure.update_layout(title=f"{run.name}: {figure.layout.title.text}")
+            sections.append(_figure(figure))
+    return _page("Manta runs", sections)
+
+
+def compare(runs: Sequence[RunRecord]) -> list[tuple[str, list[str]]]:
+    """Lines of (name, one text a run): what a reader compares first."""
+    columns = [
+        {
+            "mode": str(run.summary["mode"]),
+            "symbols": f"{run.summary['symbols_count']}",
+            "seconds": f"{run.summary['duration_s']:,.0f}",
+            **{f"{name}, USD": f"{value:+,.4f}" for name, value in _parts(run)},
+            **dict(_facts(run)),
+        }
+        for run in runs
+    ]
+    names = list(dict.fromkeys(name for column in columns for name in column))
+    return [(name, [column.get(name, "–") for column in columns]) for name in names]
+
+
+# --- one run -----------------------------------------------------------------------------------------------------
 
 
 def _head(summary: Mapping[str, Any], failed: Sequence[str]) -> str:
-    orders, latency = summary["orders"], summary["latency_us"]["frame_to_order"]
-    tiles = [
-        ("net", f"{summary['pnl']['net_usd']:+.2f} USD"),
-        ("quoting", f"{summary['symbols_quoting_count']} of {summary['symbols_count']}"),
-        ("two-sided, median", f"{summary['two_sided_share']['median']:.1%}"),
-        ("fills", f"{summary['fills_count']} in {summary['symbols_filled_count']} symbols"),
-        ("orders placed / replaced", f"{orders['placed']} / {orders['replaced']}"),
-        ("frame → order, p50 / p99", f"{latency['p50'] / 1000:.2f} / {latency['p99'] / 1000:.1f} ms"),
-        ("risk", str(summary["risk"].get("state", ""))),
-    ]
-    body = "".join(f"<div class=tile>{html.escape(name)}<b>{html.escape(text)}</b></div>" for name, text in tiles)
     alarm = "".join(f"<p class=bad>must be zero: {html.escape(line)}</p>" for line in failed)
     restarts = ", ".join(f"{role} {count}×" for role, count in summary["restarts"].items())
     if restarts:
         alarm += f"<p class=muted>Restarted on the way: {html.escape(restarts)}</p>"
-    note = "<p class=muted>The machine was above 80 % CPU: latencies are not the software's alone.</p>"
+    if summary["saturated"]:
+        alarm += "<p class=muted>The machine was above 80 % CPU: latencies are not the software's alone.</p>"
     return (
         f"<h1>Run {html.escape(str(summary['run_id']))}</h1>"
         f"<p class=muted>{html.escape(summary['mode'])} on {html.escape(', '.join(summary['venues']))}, "
         f"{summary['duration_s']:.0f} s, seed {summary['seed']}</p>{alarm}"
-        f"<div class=tiles>{body}</div>{note if summary['saturated'] else ''}"
     )
 
 
-def _equity(samples: Sequence[Sample]) -> go.Figure:
-    figure = go.Figure()
-    for name, title in (
-        ("net_usd", "net"),
-        ("spread_capture_usd", "spread capture"),
-        ("inventory_usd", "inventory"),
-        ("fees_usd", "fees (paid)"),
-    ):
-        figure.add_scatter(x=_times(samples), y=[getattr(one, name) for one in samples], name=title, line=LINE)
-    return _titled(figure, "Equity and its parts", "USD")
+def _facts(run: RunRecord) -> list[tuple[str, str]]:
+    """The figures at the top, as (name, text)."""
+    summary = run.summary
+    orders, latency = summary["orders"], summary["latency_us"]["frame_to_order"]
+    spacing = interval_s([one.at_s for one in run.samples])
+    curve = [one.net_usd for one in run.samples]
+    ratio = sharpe(curve, interval_s=spacing)
+    held = half_life([one.net_exposure_usd for one in run.samples], interval_s=spacing)
+    return [
+        ("net", f"{summary['pnl']['net_usd']:+.2f} USD"),
+        ("largest drawdown", f"{max_drawdown(curve):.2f} USD"),
+        (f"Sharpe a year, from {spacing:.0f} s samples", "–" if ratio is None else f"{ratio:,.1f}"),
+        ("half-life of the net position", "–" if held is None else f"{held:,.0f} s"),
+        ("quoting", f"{summary['symbols_quoting_count']} of {summary['symbols_count']}"),
+        ("two-sided, median", f"{summary['two_sided_share']['median']:.1%}"),
+        ("fills", f"{summary['fills_count']} in {summary['symbols_filled_count']} symbols"),
+        ("orders placed / replaced", f"{orders['placed']} / {orders['replaced']}"),
+        ("fills an order placed", f"{summary['fills_count'] / orders['placed']:.2f}" if orders["placed"] else "–"),
+        ("frame → order, p50 / p99", f"{latency['p50'] / 1000:.2f} / {latency['p99'] / 1000:.1f} ms"),
+        ("risk", str(summary["risk"].get("state", ""))),
+    ]
 
 
-def _exposure(samples: Sequence[Sample], summary: Mapping[str, Any]) -> go.Figure:
-    figure = go.Figure()
-    figure.add_scatter(x=_times(samples), y=[one.gross_usd for one in samples], name="gross, worst case", line=LINE)
-    figure.add_scatter(x=_times(samples), y=[one.net_exposure_usd for one in samples], name="net position", line=LINE)
-    title = "Exposure"
-    limit = float(summary["risk"].get("gross_limit_usd") or 0.0)
-    if limit:
-        most = max((one.gross_usd for one in samples), default=0.0)
-        title += f" (limit {limit:,.0f} USD gross, at most {most / limit:.0%} used)"
-        if most >= LIMIT_DRAWN_SHARE * limit:
-            figure.add_hline(y=limit, line_dash="dot", annotation_text="gross limit")
-    return _titled(figure, title, "USD")
+def _tiles(facts: Sequence[tuple[str, str]]) -> str:
+    body = "".join(f"<div class=tile>{html.escape(name)}<b>{html.escape(text)}</b></div>" for name, text in facts)
+    return f"<div class=tiles>{body}</div>"
 
 
-def _spread_and_latency(samples: Sequence[Sample]) -> go.Figure:
-    figure = make_subplots(rows=1, cols=2, subplot_titles=("Quoted spread, median, bps", "Frame → order, µs"))
-    times = _times(samples)
-    figure.add_scatter(x=times, y=[one.spread_bps for one in samples], name="spread", line=LINE, row=1, col=1)
-    for name, title in (("frame_to_order_p50_us", "p50"), ("frame_to_order_p99_us", "p99")):
-        figure.add_scatter(x=times, y=[getattr(one, name) for one in samples], name=title, line=LINE, row=1, col=2)
-    ticks = [digit * 10**power for power in range(1, 7) for digit in (1, 2, 5)]
-    figure.update_yaxes(type="log", tickvals=ticks, ticktext=[f"{tick:,}" for tick in ticks], row=1, col=2)
-    return _titled(figure, "", "")
-
-
-def _markouts(summary: Mapping[str, Any]) -> go.Figure:
-    rows = summary["markout_bps"]
-    figure = go.Figure()
-    figure.add_bar(x=list(rows), y=list(rows.values()), width=0.3, texttemplate="%{y:.2f}")
-    return _titled(figure, "Markout after a fill (negative: the market moved against us)", "bps", "after the fill")
-
-
-def _pnl_table(summary: Mapping[str, Any]) -> str:
-    pnl = summary["pnl"]
-    rows = [
+def _parts(run: RunRecord) -> list[tuple[str, float]]:
+    """Net and what it is made of; the lines that begin with "of it" are inside the one above."""
+    pnl = run.summary["pnl"]
+    taken = adverse_usd(run.fills, ADVERSE_HORIZON_S)
+    split = [
+        (f"of it, taken back by the mid within {ADVERSE_HORIZON_S} s", taken),
+        (f"of it, kept after {ADVERSE_HORIZON_S} s", pnl["spread_capture_usd"] + taken),
+    ]
+    return [
         ("spread capture", pnl["spread_capture_usd"]),
+        *(split if run.fills else []),
         ("inventory", pnl["inventory_usd"]),
         ("of it, price moves of starting coins", pnl.get("stock_usd", 0.0)),
         ("fees", -pnl["fees_usd"]),
@@ -145,20 +173,65 @@ def _pnl_table(summary: Mapping[str, Any]) -> str:
         ("residual", pnl["residual_usd"]),
         ("net = change of the venue's equity at mark", pnl["net_usd"]),
     ]
-    body = "".join(f"<tr><td>{name}<td class=n>{value:+,.4f}" for name, value in rows)
-    return f"<table><tr><th>part<th>USD{body}</table>"
 
 
-def _symbols_table(symbols: Sequence[Mapping[str, Any]]) -> str:
-    if not symbols:
+def _pnl_table(run: RunRecord) -> str:
+    body = "".join(f"<tr><td>{html.escape(name)}<td class=n>{value:+,.4f}" for name, value in _parts(run))
+    note = (
+        "<p class=muted>Capture is measured at the fill against the mid. What the mid takes back afterwards is adverse "
+        "selection; in the identity it is part of inventory, so these lines explain and do not add.</p>"
+    )
+    return f"<table><tr><th>part<th>USD{body}</table>{note if run.fills else ''}"
+
+
+def _markouts_table(rows: Sequence[MarkoutRow]) -> str:
+    head = "".join(f"<th>{horizon} s" for horizon in HORIZONS_S)
+    body = "".join(
+        f"<tr><td>{row.side}<td>{row.bucket}<td class=n>{row.fills_count:,}<td class=n>{row.notional_usd:,.0f}"
+        + _bps(row.edge_bps)
+        + "".join(_bps(after) for after in row.after_bps)
+        + "".join(_bps(kept) for kept in row.kept_bps)
+        for row in rows
+    )
+    return (
+        f"<table><tr><th>side<th>book<th>fills<th>USD<th>edge, bps<th colspan={len(HORIZONS_S)}>mid since, bps"
+        f"<th colspan={len(HORIZONS_S)}>kept, bps<tr><th><th><th><th><th>{head}{head}{body}</table>"
+    )
+
+
+def _bps(value: float | None) -> str:
+    return "<td class=n>–" if value is None else f"<td class=n>{value:+.2f}"
+
+
+def _symbol_rows(run: RunRecord) -> list[dict[str, Any]]:
+    """Rows by contribution, with what the series knows of each symbol."""
+    known = all_stats(run.series)
+    rows = []
+    for row in sorted(run.symbols, key=lambda row: -float(row.get("net_usd", 0.0))):
+        one = known.get(str(row["symbol"]))
+        more = {} if one is None else msgspec.structs.asdict(one)
+        rows.append({**row, **{name: "" if value is None else value for name, value in more.items()}})
+    return rows
+
+
+def _rows_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    if not rows:
         return "<p class=muted>none</p>"
-    names = list(symbols[0])
-    ordered = sorted(symbols, key=lambda row: -float(row.get("net_usd", 0.0)))
+    names = list(dict.fromkeys(name for row in rows for name in row))
     head = "".join(f"<th>{html.escape(name.replace('_', ' '))}" for name in names)
     body = "".join(
-        "<tr>" + "".join(_cell(row.get(name, ""), 2 if name in MONEY_CENTS else 4) for name in names) for row in ordered
+        "<tr>" + "".join(_cell(row.get(name, ""), 2 if name in MONEY_CENTS else 4) for name in names) for row in rows
     )
     return f"<table><tr>{head}{body}</table>"
+
+
+def _model_table(summary: Mapping[str, Any]) -> str:
+    """What the model was asked and what it cost; nothing where it was off."""
+    figures = summary["llm"]
+    if not figures.get("requests"):
+        return "<p class=muted>It was not asked.</p>"
+    rows = [{"figure": name.replace("_", " "), "value": value} for name, value in figures.items()]
+    return _rows_table([row for row in rows if isinstance(row["value"], int | float | str)])
 
 
 def _cell(value: object, digits: int) -> str:
@@ -169,16 +242,12 @@ def _cell(value: object, digits: int) -> str:
     return f"<td>{html.escape(str(value))}"
 
 
-def _times(samples: Sequence[Sample]) -> list[float]:
-    return [one.at_s for one in samples]
+# --- pages -------------------------------------------------------------------------------------------------------
 
 
-def _titled(figure: go.Figure, title: str, unit: str, below: str = "seconds") -> go.Figure:
-    figure.update_layout(
-        title=title, yaxis_title=unit, template="plotly_white", height=340, margin={"l": 60, "r": 20, "t": 50, "b": 40}
-    )
-    figure.update_xaxes(title=below)
-    return figure
+def _page(title: str, sections: Sequence[str]) -> str:
+    head = f"<!doctype html><html lang=en><meta charset=utf-8><title>{html.escape(title)}</title><style>{STYLE}</style>"
+    return "\n".join([head, *sections, "</html>"])
 
 
 def _figure(figure: go.Figure, *, first: bool = False) -> str:

@@ -211,7 +211,7 @@ class SymbolFeed:
         return update
 
     def as_mark(self, now_ns: int) -> Mark:
-        bid, _, ask, _ = self.best()
+        bid, bid_lots, ask, ask_lots = self.best()
         mark = self.mark
         return Mark(
             symbol=self.symbol,
@@ -223,6 +223,7 @@ class SymbolFeed:
             funding_rate=mark.funding_rate if mark is not None else 0.0,
             next_funding_ms=mark.next_funding_ms if mark is not None else 0,
             age_us=max(0, now_ns - (self.last_recv_ns or now_ns)) // 1_000,
+            imbalance=(bid_lots - ask_lots) / (bid_lots + ask_lots) if bid_lots and ask_lots else 0.0,
         )
 
 

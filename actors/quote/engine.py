@@ -64,7 +64,7 @@ from actors.vocab.orders import (
 )
 from actors.vocab.portfolio import PortfolioView
 from actors.vocab.reasons import Reason
-from actors.vocab.units import NS_PER_MS, NS_PER_S
+from actors.vocab.units import BPS, NS_PER_MS, NS_PER_S
 
 Command = (
     LeasedOrder
@@ -585,6 +585,12 @@ class QuoteEngine:
     def status(self, now_ns: int) -> dict[str, Any]:
         """Everything the operator's view shows of this symbol; see `figures.py`."""
         return figures(self, now_ns)
+
+    @property
+    def market_spread_bps(self) -> float:
+        """Between the best prices of the book, ours among them; 0 while a side is empty."""
+        bids, asks = self._book.bids, self._book.asks
+        return (asks[0][0] - bids[0][0]) / (asks[0][0] + bids[0][0]) * 2 / BPS if bids and asks else 0.0
 
     @property
     def fair_ticks(self) -> float:

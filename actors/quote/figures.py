@@ -25,6 +25,7 @@ def figures(engine: QuoteEngine, now_ns: int) -> dict[str, Any]:
         "bid": row.price_text(bid) if row is not None and bid else "",
         "ask": row.price_text(ask) if row is not None and ask else "",
         "spread_bps": (ask - bid) / (ask + bid) * 2 / BPS if bid and ask else 0.0,
+        "market_spread_bps": engine.market_spread_bps,
         "fair": fair * row.tick_float if row is not None else 0.0,
         "position_lots": position.lots,
         "position": position.lots * row.lot_float if row is not None else 0.0,

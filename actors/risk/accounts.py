@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from actors.risk.core import RiskCore
 from actors.risk.leasing import Leasing
+from actors.risk.markouts import FillTrace
 from actors.risk.seats import Desk, Seat
 from actors.vocab.instruments import Instrument
 from actors.vocab.leases import RiskState
@@ -88,11 +89,12 @@ class Accounts:
         signed = fill.side * fill.lots
         ledger = seat.ledger
         ledger.fill(fill.side, fill.price_ticks, fill.lots)
-        ledger.fee(self._fee_usd(seat, fill))
+        fee_usd = self._fee_usd(seat, fill)
+        ledger.fee(fee_usd)
         core.count("fills_count")
         core.count("foreign_fills_count", int(fill.foreign))
         notional = fill.price_ticks * fill.lots * seat.instrument.usd_per_tick_lot
-        core.markouts.add(seat.key, fill.side, seat.mid2, notional, now_ns)
+        core.markouts.add(seat.key, fill.side, seat.mid2, notional, now_ns, _trace(seat, fill, float(fee_usd)))
         core.value(seat)
         if fill.foreign:
             core.book.foreign(seat.lease, position_change_lots=signed)
@@ -148,3 +150,21 @@ class Accounts:
                 return amount * seat.mid2 / 2 * seat.instrument.tick
         self.unvalued_fees[asset] = self.unvalued_fees.get(asset, Decimal(0)) + amount
         return Decimal(0)
+
+
+def _trace(seat: Seat, fill: Fill, fee_usd: float) -> FillTrace:
+    """The fill in the venue's units, as the report tells it."""
+    row = seat.instrument
+    return FillTrace(
+        venue=fill.venue,
+        symbol=fill.symbol,
+        event_ns=fill.event_ns,
+        side=int(fill.side),
+        price=fill.price_ticks * row.tick_float,
+        size=fill.lots * row.lot_float,
+        mid=seat.mid2 / 2 * row.tick_float,
+        imbalance=seat.imbalance,
+        position=seat.ledger.known_lots * row.lot_float,
+        fee_usd=fee_usd,
+        maker=fill.maker,
+    )

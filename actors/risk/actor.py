@@ -12,6 +12,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import msgspec
+
 from actors.journal.writer import Journal
 from actors.risk.engine import RiskEngine
 from actors.risk.events import (
@@ -138,6 +140,10 @@ class RiskActor:
             },
             **self._engine.summary(),
         }
+
+    async def fills(self) -> bytes:
+        """Every fill of this life with its markouts so far: a MessagePack list of `FillTrace`, oldest first."""
+        return b"\x90" if self._engine is None else msgspec.msgpack.encode(list(self._engine.core.markouts.traces))
 
     async def why(self, symbol: str) -> dict[str, Any]:
         """venue -> what holds the symbol back there."""

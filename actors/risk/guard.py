@@ -49,6 +49,7 @@ class Guard:
             return
         core = self._core
         seat.ok_ns = now_ns
+        seat.imbalance = mark.imbalance
         mid2 = bid + ask
         if mid2 == seat.mid2 and not seat.move_tripped:
             return

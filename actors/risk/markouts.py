@@ -4,11 +4,34 @@ from __future__ import annotations
 
 from collections import deque
 
+import msgspec
+
 from actors.vocab.market import Side
 from actors.vocab.units import NS_PER_S
 
 HORIZONS_S = (1, 5, 30)
 PENDING_MAX = 20_000  # fills waiting for one horizon; full: the oldest is dropped and counted
+TRACES_MAX = 100_000  # fills told one by one in the report; full: the oldest is dropped and counted
+
+
+class FillTrace(msgspec.Struct, gc=False):
+    """One fill and what came of it. Prices and sizes in the venue's units; completed as its horizons pass."""
+
+    venue: str
+    symbol: str
+    event_ns: int  # venue's clock, unix
+    side: int  # +1 we bought
+    price: float
+    size: float  # base currency
+    mid: float  # when risk heard of it; 0.0 while there was none
+    imbalance: float  # of the best sizes then, -1 to 1
+    position: float  # base currency, after it
+    fee_usd: float
+    maker: bool
+    # Markouts in bps at HORIZONS_S, None until then
+    markout_1s_bps: float | None = None
+    markout_5s_bps: float | None = None
+    markout_30s_bps: float | None = None
 
 
 class MarkoutSums:
@@ -38,14 +61,17 @@ class MarkoutSums:
 class Pending:
     """One fill waiting for its horizon."""
 
-    __slots__ = ("due_ns", "key", "mid2", "notional", "side")
+    __slots__ = ("due_ns", "key", "mid2", "notional", "side", "trace")
 
-    def __init__(self, due_ns: int, key: tuple[str, str], side: Side, mid2: int, notional: float) -> None:
+    def __init__(
+        self, due_ns: int, key: tuple[str, str], side: Side, mid2: int, notional: float, trace: FillTrace | None
+    ) -> None:
         self.due_ns = due_ns
         self.key = key
         self.side = side
         self.mid2 = mid2
         self.notional = notional
+        self.trace = trace
 
 
 class Markouts:
@@ -55,17 +81,29 @@ class Markouts:
         # One queue a horizon: fills arrive in time order, so each queue is sorted by due_ns.
         self._waiting: dict[int, deque[Pending]] = {horizon: deque() for horizon in HORIZONS_S}
         self.sums: dict[tuple[str, str], MarkoutSums] = {}  # (venue, symbol) -> sums
+        self.traces: deque[FillTrace] = deque(maxlen=TRACES_MAX)
         self.dropped_count = 0
 
-    def add(self, key: tuple[str, str], side: Side, mid2: int, notional_usd: float, now_ns: int) -> None:
+    def add(
+        self,
+        key: tuple[str, str],
+        side: Side,
+        mid2: int,
+        notional_usd: float,
+        now_ns: int,
+        trace: FillTrace | None = None,
+    ) -> None:
         """`mid2` is bid plus ask in ticks at the fill; a fill without a mid has no markout."""
+        if trace is not None:
+            self.dropped_count += len(self.traces) == TRACES_MAX
+            self.traces.append(trace)
         if not mid2:
             return
         for horizon, waiting in self._waiting.items():
             if len(waiting) >= PENDING_MAX:
                 waiting.popleft()
                 self.dropped_count += 1
-            waiting.append(Pending(now_ns + horizon * NS_PER_S, key, side, mid2, notional_usd))
+            waiting.append(Pending(now_ns + horizon * NS_PER_S, key, side, mid2, notional_usd, trace))
 
     def settle(self, mids2: dict[tuple[str, str], int], now_ns: int) -> None:
         """Book every fill whose horizon has come."""
@@ -76,6 +114,8 @@ class Markouts:
                 if mid2:
                     bps = fill.side * (mid2 / fill.mid2 - 1.0) * 1e4
                     self.sums.setdefault(fill.key, MarkoutSums()).add(horizon, fill.side, fill.notional, bps)
+                    if fill.trace is not None:
+                        setattr(fill.trace, f"markout_{horizon}s_bps", bps)
 
     def mean_bps(self, horizon_s: int) -> float | None:
         """Over all symbols, weighted by notional."""

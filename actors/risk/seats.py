@@ -25,6 +25,7 @@ class Seat:
         "cap_until_ns",
         "factor",
         "has_turn",
+        "imbalance",
         "instrument",
         "key",
         "lease",
@@ -53,6 +54,7 @@ class Seat:
         self.ledger = ledger
         self.window = PriceWindow(window_ns)
         self.mid2 = 0  # bid plus ask in ticks of the newest good mark
+        self.imbalance = 0.0  # of its best sizes, -1 to 1
         self.ok_ns = 0  # when it came; 0: never
         self.trouble = ""  # why the marks are not good
         self.net_usd = 0.0  # its share in the engine's running sum

@@ -95,6 +95,7 @@ class Mark(Record, frozen=True):
     funding_rate: float
     next_funding_ms: int
     age_us: int
+    imbalance: float = 0.0  # (bid lots - ask lots) / both, at the best prices
 
     @property
     def mid_ticks(self) -> float:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 
-from actors.console.report import Sample, render_report
+from actors.console.report import RunRecord, compare, render_comparison, render_report
+from actors.console.report_charts import Sample
+from actors.console.series import SymbolSample
 from actors.console.summary import RunFacts, build_summary
+from actors.risk.markouts import FillTrace
 
 
 def samples(*gross_usd: float) -> list[Sample]:
@@ -28,7 +32,12 @@ def samples(*gross_usd: float) -> list[Sample]:
     ]
 
 
-def page(*gross_usd: float, failed: tuple[str, ...] = (), restarts: dict[str, int] | None = None) -> str:
+def record(
+    *gross_usd: float,
+    restarts: dict[str, int] | None = None,
+    fills: Sequence[FillTrace] = (),
+    series: Sequence[SymbolSample] = (),
+) -> RunRecord:
     facts = RunFacts(
         run_id="20260101-000000-<b>",
         mode="sim",
@@ -52,7 +61,17 @@ def page(*gross_usd: float, failed: tuple[str, ...] = (), restarts: dict[str, in
         restarts=restarts or {},
     )
     rows = [{"symbol": "BTCUSDT", "fills": 2, "net_usd": 0.5, "turnover_usd": 1_234.5678}]
-    return render_report(build_summary(facts), samples(*gross_usd), rows, failed)
+    return RunRecord(build_summary(facts), samples(*gross_usd), rows, fills, series)
+
+
+def page(*gross_usd: float, failed: tuple[str, ...] = (), restarts: dict[str, int] | None = None) -> str:
+    return render_report(record(*gross_usd, restarts=restarts), failed)
+
+
+def bought(**changes: float) -> FillTrace:
+    """Two at 99.98 with the mid at 100; after five seconds it had come down by three bps."""
+    fields = {"price": 99.98, "size": 2.0, "mid": 100.0, "imbalance": -0.9, "position": 2.0, "fee_usd": 0.04}
+    return FillTrace("v", "BTCUSDT", 0, 1, maker=True, markout_5s_bps=-3.0, **(fields | changes))
 
 
 def test_the_page_carries_its_chart_library_and_asks_no_network() -> None:
@@ -86,3 +105,32 @@ def test_sums_are_shown_to_the_cent() -> None:
 
 def test_a_run_that_never_quoted_still_has_a_page() -> None:
     assert "Where the money came from" in page()
+
+
+def test_capture_is_split_into_what_was_kept_and_what_the_mid_took_back() -> None:
+    text = render_report(record(10.0, fills=[bought()]))
+
+    assert "taken back by the mid within 5 s<td class=n>-0.0600" in text
+    assert "kept after 5 s<td class=n>+0.4400" in text  # of 0.5 captured
+    assert "book against us" in text
+    assert "+2.00" in text
+
+
+def test_a_symbol_shows_how_it_was_quoted_beside_the_market() -> None:
+    series = [SymbolSample(float(at), "BTCUSDT", 100.0, 50.0, 0.0, 5.5, 0.4) for at in range(3)]
+
+    text = render_report(record(10.0, series=series))
+
+    assert "<th>spread bps mean<th>market spread bps mean" in text
+    assert "5.5000" in text
+    assert '"name":"BTCUSDT"' in text
+
+
+def test_runs_are_compared_line_by_line() -> None:
+    runs = [record(10.0), record(10.0, 20.0, fills=[bought()])]
+
+    lines = dict(compare(runs))
+
+    assert lines["net = change of the venue's equity at mark, USD"] == ["+0.5000", "+0.5000"]
+    assert lines["of it, kept after 5 s, USD"] == ["–", "+0.4400"]
+    assert "Runs side by side" in render_comparison(runs)

@@ -1,0 +1,51 @@
+"""`python -m pipelines.report RUN…`: the page of one run again, or several runs side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from actors.console.report import compare, render_comparison, render_report
+from actors.console.summary import failures
+from actors.vocab.errors import ConfigError
+from pipelines.exits import refuse
+from pipelines.run_tables import read_record
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def main(
+    runs: Annotated[list[Path], typer.Argument(help="folders of finished runs", metavar="RUN...")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="where the page goes; default: in the (first) run folder")
+    ] = None,
+) -> None:
+    """Write the report of a run, or compare several: a table here and a page that opens offline."""
+    try:
+        records = [read_record(folder) for folder in runs]
+        if len(records) == 1:
+            path = output or runs[0] / "report.html"
+            page = render_report(records[0], failures(records[0].summary))
+        else:
+            path = output or runs[0] / "comparison.html"
+            page = render_comparison(records)
+        path.write_text(page)
+    except ConfigError as error:
+        refuse(error)
+    except OSError as error:
+        refuse(ConfigError(f"{error.filename}: cannot be written ({error.strerror}); choose another with --output"))
+    table = Table("", *(record.name for record in records), box=None)
+    for name, texts in compare(records):
+        table.add_row(name, *texts)
+    console = Console()
+    console.print(table)
+    console.print(f"page: {path}", soft_wrap=True)
+
+
+if __name__ == "__main__":
+    app()
