@@ -46,10 +46,10 @@ def spread_floor_bps(*, maker_fee_bps: float, adverse_bps: float, spread_bps_min
 def bounded(
     centre_bps: float, spread_bps: float, limits: SpreadLimits, view_floor_bps: float = 0.0
 ) -> tuple[float, float] | None:
-    """Centre and spread inside the limits; None when the model's numbers are not finite."""
-    if not (math.isfinite(centre_bps) and math.isfinite(spread_bps)):
-        return None
+    """Centre and spread inside the limits; None when the model's numbers or the floor are not finite."""
     floor = max(limits.floor_bps, view_floor_bps)
+    if not math.isfinite(centre_bps + spread_bps + floor):
+        return None
     spread = max(min(spread_bps, limits.cap_bps), floor)
     centre = max(-limits.skew_bps_max, min(limits.skew_bps_max, centre_bps))
     return centre, spread

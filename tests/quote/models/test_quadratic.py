@@ -78,6 +78,23 @@ def test_printed_digits_of_hftbacktest(size: float, c1: float, c2: float) -> Non
         assert bid == pytest.approx(20.47208533844371, rel=1e-14)
 
 
+def test_position_reverts_as_fast_as_the_formula_says() -> None:
+    """dq/dt ≈ -2k λ(h) skew q with h the half spread: 0.01357/s, a half-life of 51 s."""
+    line = equal_sides(a=A, k=K, gamma=GAMMA)
+    skew = line.skew(sigma=SIGMA, gamma=GAMMA)
+
+    def flow(q: float) -> float:
+        bid, ask = distances(q, line, sigma=SIGMA, gamma=GAMMA)
+        return A * math.exp(-K * bid) - A * math.exp(-K * ask)
+
+    slope = (flow(-0.01) - flow(0.01)) / 0.02
+    half = line.bid_offset + skew / 2
+
+    assert slope == pytest.approx(2 * K * A * math.exp(-K * half) * skew, rel=1e-6)
+    assert slope == pytest.approx(0.01357, abs=6e-6)
+    assert math.log(2) / slope == pytest.approx(51, abs=0.5)
+
+
 def test_model_b_is_the_limit_of_little_aversion_in_the_fill() -> None:
     """xi → 0: c1 = 1/k and the bracket becomes e."""
     line = equal_sides(a=A, k=K, gamma=GAMMA, xi=0.0)

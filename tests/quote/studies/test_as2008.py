@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from actors.quote.studies.as2008 import (
+    BOUND,
     CERTAIN_BOUND,
     HORIZON,
     MARKET,
     PUBLISHED,
+    STEPS,
     Published,
     Quality,
     bound_certain,
@@ -21,7 +23,7 @@ from actors.quote.studies.as2008 import (
     policy,
     quality,
 )
-from actors.quote.studies.poisson_market import FillRule, Moments, certain, exact, monte_carlo, table
+from actors.quote.studies.poisson_market import Array, FillRule, Moments, certain, exact, monte_carlo, table
 
 # gamma, skewed -> profit, std, std q, fills: exact moments of the paper's scheme, made elsewhere by another program
 REFERENCE = {
@@ -73,6 +75,21 @@ def test_the_scheme_decides(
     for skewed, expected in ((True, inventory), (False, symmetric)):
         found = moments(0.1, skewed=skewed, rule=rule, steps=steps)
         assert (found.profit, found.std, found.position_std) == pytest.approx(expected, abs=0.0051)
+
+
+def test_the_working_paper_of_2006_left_the_risk_term_out_of_the_spread() -> None:
+    """(2/γ) ln(1+γ/k) alone around the same centre. Its own tables (62.94 / 5.89 / 2.80) do not come out of it."""
+    base = math.log1p(0.1 / MARKET.k) / 0.1
+
+    def quoting(q: Array, left: float) -> tuple[Array, Array]:
+        skew = 0.1 * MARKET.sigma**2 * left
+        return base + q * skew, base - q * skew
+
+    chosen = table(quoting, steps=STEPS, horizon=HORIZON, bound=BOUND)
+    found = exact(chosen, MARKET, horizon=HORIZON, gamma=0.1, rule=FillRule.LINEAR)
+
+    assert chosen.mean_spread() == pytest.approx(1.29, abs=0.005)
+    assert rounded(found) == pytest.approx((64.22, 6.05, 2.93), abs=0.0051)
 
 
 @pytest.mark.parametrize("gaussian", [False, True])
