@@ -113,7 +113,7 @@ def check_relay_key(settings: LlmSettings) -> Finding:
     from actors.llm.actor import read_key
 
     try:
-        read_key(key_file=settings.key_file, key_env=settings.key_env)
+        read_key(key_file=settings.key_file, key_env=settings.key_env, base_url=settings.base_url)
     except ConfigError as error:
         return Finding("relay key", False, "not usable", f"{error}")
     return Finding("relay key", True, "present")

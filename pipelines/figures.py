@@ -294,7 +294,7 @@ class Figures:
             latency_us={name: one.summary() for name, one in latency.items()},
             cpu_share={"total": round(cpu_share, 4), "by_actor_kind": self.cpu_by_kind(duration_s)},
             feed=feed_part,
-            llm=_llm(self.of("llm:")),
+            llm=_llm(self.of("llm:"), self.statuses.get("treasury", {})),
             reconcile=reconcile,
             markout_bps={key: float(value) for key, value in risk.get("markout_bps", {}).items() if value is not None},
             memory_mb=self._memory(ray_pss_mb),
@@ -338,13 +338,15 @@ def _numbers(row: Mapping[str, Any]) -> dict[str, float]:
     return {name: value for name, value in row.items() if isinstance(value, int | float)}
 
 
-def _llm(members: list[Status]) -> dict[str, Any]:
-    names = ("requests", "items", "tokens_in", "tokens_out", "cost_usd", "http_429", "errors", "fallbacks")
+def _llm(members: list[Status], treasury: Status) -> dict[str, Any]:
+    """What the members counted, and what it cost by the treasury's book."""
+    names = ("requests", "items", "tokens_in", "tokens_out", "http_429", "errors", "fallbacks", "cache_hits", "retries")
     total = merge_counts([_numbers(status) for status in members])
-    figures: dict[str, Any] = {name: total.get(name, 0) for name in (*names, "breaker_opens")}
+    figures: dict[str, Any] = {name: total.get(name, 0) for name in names}
     figures["items_per_request_mean"] = round(total["items"] / total["requests"], 2) if total.get("requests") else 0.0
-    figures["cache_hits"] = total.get("cache_hits", 0)
-    figures["cost_usd"] = round(float(figures["cost_usd"]), 6)
+    figures["cost_usd"] = round(float(treasury.get("cost_usd", 0.0)), 6)
+    figures["breaker_opens"] = int(treasury.get("breaker_opens", 0))
+    figures["outcomes"] = dict(treasury.get("outcomes", {}))
     return figures
 
 

@@ -38,7 +38,8 @@ def check_settings(settings: FleetSettings, *, use_llm: bool) -> None:
         # A relay of the operator's own: its key is looked at before the first call. The simulated one brings its own.
         from actors.llm.actor import read_key
 
-        read_key(key_file=settings.llm.key_file, key_env=settings.llm.key_env)
+        llm = settings.llm
+        read_key(key_file=llm.key_file, key_env=llm.key_env, base_url=llm.base_url)
 
 
 def check_live(venues: Sequence[str], settings: FleetSettings, *, use_llm: bool, environ: Mapping[str, str]) -> None:
@@ -56,7 +57,8 @@ def check_live(venues: Sequence[str], settings: FleetSettings, *, use_llm: bool,
     if use_llm:
         from actors.llm.actor import read_key
 
-        read_key(key_file=settings.llm.key_file, key_env=settings.llm.key_env)
+        llm = settings.llm
+        read_key(key_file=llm.key_file, key_env=llm.key_env, base_url=llm.base_url)
 
 
 def check_address(address: str, environ: Mapping[str, str]) -> None:

@@ -233,6 +233,7 @@ class Supervisor:
         from actors.quote.actor import QuoteActor
         from actors.registry.actor import RegistryActor
         from actors.risk.actor import RiskActor
+        from actors.treasury.actor import TreasuryActor
 
         plan, fleet, screen = self._plan, self._fleet, self._screen
         fleet.start("registry", RegistryActor, describe(run), precious=True)
@@ -259,10 +260,10 @@ class Supervisor:
 
         await asyncio.gather(*(start_quotes(group) for group in groups))
         if plan.use_llm:
-            # Last: nobody waits for an opinion.
-            count = plan.settings.llm.pool_size
-            for index in range(count):
-                fleet.start(f"llm:{index}", LlmActor, registry, index, count, head=plan.mode == "sim")
+            # Last: nobody waits for an opinion. The simulated relay listens on the head's loopback.
+            fleet.start("treasury", TreasuryActor, registry, head=True)
+            for index in range(plan.settings.llm.pool_size):
+                fleet.start(f"llm:{index}", LlmActor, registry, head=plan.mode == "sim", spread=plan.mode != "sim")
 
     async def _alive(self, role: str) -> None:
         """Wait until the actor answers; the slow part is its process. One that dies first is started again by Ray, or
@@ -322,7 +323,7 @@ class Supervisor:
         elif orders_alive:
             self._screen.note(f"orders possibly alive: {', '.join(orders_alive)}")
             code = ExitCode.FAILED
-        await self._ask(self._roles("risk"), "stop", timeout_s=STOP_TIMEOUT_S)
+        await self._ask(self._roles("risk") + self._roles("treasury"), "stop", timeout_s=STOP_TIMEOUT_S)
         self._fleet.kill(self._fleet.watched)  # the others end with us
         return code
 

@@ -269,10 +269,12 @@ class Fleet:
         slot: bool = False,
         precious: bool = False,
         head: bool = False,
+        spread: bool = False,
         **kwargs: Any,
     ) -> ActorHandle[Any]:
         """Create the actor `role`. `precious` ones live on the head node and, in a detached fleet, outlive the driver
-        for `UNWATCHED_S`; `head` ones only live there, beside the simulated venues that listen on its loopback."""
+        for `UNWATCHED_S`; `head` ones only live there, beside the simulated venues that listen on its loopback;
+        `spread` ones live on different nodes where there are several."""
         options: dict[str, Any] = {
             "name": role,
             "namespace": self.namespace,
@@ -283,6 +285,8 @@ class Fleet:
         }
         if slot or precious or head:
             options["resources"] = {QUOTE_SLOT if slot else HEAD_SLOT: 1}
+        if spread:
+            options["scheduling_strategy"] = "SPREAD"
         if precious and self._lifetime:
             options["lifetime"] = self._lifetime
             kwargs["unwatched_s"] = UNWATCHED_S

@@ -28,7 +28,7 @@ class Store:
         self.account = account
         self.path = journal_path(url)
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._engine = _engine(url)
+        self._engine = sqlite_engine(url)
         try:
             with self._engine.begin() as connection:
                 tables.metadata.create_all(connection)
@@ -125,7 +125,7 @@ def journal_path(url: str) -> Path:
     return Path(parsed.database)
 
 
-def _engine(url: str) -> Engine:
+def sqlite_engine(url: str) -> Engine:
     engine = create_engine(
         url, poolclass=NullPool, connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_S}
     )

@@ -1,36 +1,50 @@
 """One pool member: many symbols' questions in few calls, never over a limit, never in anybody's way.
 
 Askers never wait: a quote engine states its inputs and goes on; an opinion comes back beside the loop or not at
-all, and expires. The newest inputs of a symbol replace older ones; a symbol is asked about once an interval.
+all, and expires. The newest inputs of a symbol replace older ones; a symbol is asked about once an interval, and not at
+all while its inputs stay as they were. A batch that is due asks the treasury for a call, and is made up of whatever is
+newest when the grant comes.
+
+How a call can end, and what follows:
+- answered: opinions for the items that are valid; the others go without, until their interval is over;
+- 429, 5xx, connection refused: the server did not do it, so the questions are asked again, at most `RETRIES_MAX` times,
+  with jitter, while whoever asked still waits; another model of the chain is preferred then;
+- time-out or a broken connection: it may have been done and will be paid for, so nothing is repeated;
+- 401, unknown model: that model is asked no more, by anybody, and the reason says what to do.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from random import Random
+from typing import Any
 
 import msgspec
 
-from actors.llm.breaker import Breaker
+from actors.llm.cache import OpinionCache
+from actors.llm.completion import read_completion, read_error
 from actors.llm.effects import regime_view, risk_view
-from actors.llm.limiter import Limiter
-from actors.llm.prompts import Pricing, Prompt, chat_body, estimate_tokens, signal_rows
+from actors.llm.patience import Patience
+from actors.llm.prompts import Prompt, Purpose, chat_body, estimate_tokens, signal_rows
+from actors.llm.questions import Question, Questions
 from actors.llm.schema import parse_risk, parse_signals
+from actors.vocab import spending
 from actors.vocab.config import LlmSettings
 from actors.vocab.opinions import RegimeView, RiskView, SignalInputs
+from actors.vocab.spending import PoolState, SpendGrant, SpendRequest, SpendSettle
 from actors.vocab.units import NS_PER_MS, NS_PER_S
 
-TOKENS_PER_ITEM = 90
-TOKENS_FIXED = 60
-SIGNAL_TEMPERATURE = 0.3
-RISK_TOKENS = 512
-RISK_TEMPERATURE = 0.1
-# A refusal without Retry-After: the interface's own pause after a refusal.
-RETRY_AFTER_DEFAULT_S = 5.0
-# Inputs older than this are not worth a token.
-INPUTS_AGE_MAX_S = 30.0
+SIGNAL, RISK = "signal", "risk"
+# The book's verdict changes slower than a symbol's.
 RISK_INTERVAL_FACTOR = 3.0
+RETRIES_MAX = 3
+RETRY_FIRST_S = 0.25
+# A grant with less time left than this is given back.
+CALL_TIME_MIN_S = 0.5
+REFUSED_KEY = (401, 402, 403)
+UNKNOWN_MODEL = (400, 404)
 
 
 class Ask(msgspec.Struct, frozen=True):
@@ -47,8 +61,20 @@ class AskRisk(msgspec.Struct, frozen=True):
     drawdown_pct: float
 
 
+class Granted(msgspec.Struct, frozen=True):
+    """The treasury lets one call go."""
+
+    grant: SpendGrant
+
+
+class TreasuryUp(msgspec.Struct, frozen=True):
+    """Its link came or went; with it went everything that waited there."""
+
+    up: bool
+
+
 class Answered(msgspec.Struct, frozen=True):
-    """The relay answered; `status` is HTTP's."""
+    """The server answered; `status` is HTTP's."""
 
     call_no: int
     status: int
@@ -57,10 +83,18 @@ class Answered(msgspec.Struct, frozen=True):
 
 
 class Unanswered(msgspec.Struct, frozen=True):
-    """Time-out or a broken connection."""
+    """Time-out or a broken connection. `sent`: the server may have begun."""
 
     call_no: int
     reason: str
+    sent: bool = True
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """What `GET /models` says; empty when it did not answer."""
+
+    call_no: int
+    models: tuple[str, ...]
 
 
 class Timer(msgspec.Struct, frozen=True):
@@ -75,279 +109,369 @@ class Call(msgspec.Struct, frozen=True):
     deadline_s: float
 
 
+class ListModels(msgspec.Struct, frozen=True):
+    """Ask for the models the server knows, to explain a refusal."""
+
+    call_no: int
+
+
 class Publish(msgspec.Struct, frozen=True):
     """An opinion for whom it concerns."""
 
     view: RegimeView | RiskView
 
 
-LlmEvent = Ask | AskRisk | Answered | Unanswered | Timer
-LlmCommand = Call | Publish
+class Tell(msgspec.Struct, frozen=True):
+    """A message to the treasury."""
+
+    message: SpendRequest | SpendSettle
 
 
-class _Flight(msgspec.Struct, frozen=True):
+LlmEvent = Ask | AskRisk | Granted | PoolState | TreasuryUp | Answered | Unanswered | Listed | Timer
+LlmCommand = Call | ListModels | Publish | Tell
+
+
+class _Flight(msgspec.Struct):
     model: str
     purpose: str
-    items: tuple[SignalInputs, ...]
+    questions: list[Question]
     risk: AskRisk | None
     started_ns: int
-    tokens_estimate: int
+    refusal: str = ""  # what the server said about a model that it seems not to know
+
+
+class _Want(msgspec.Struct, frozen=True):
+    """A request that waits at the treasury."""
+
+    request: SpendRequest
+    items_count: int
+    full: bool  # cannot grow any more; it is made up when its grant comes
+    sent_ns: int
 
 
 class LlmEngine:
-    """`handle(event, now_ns) -> commands`; see the module's docstring. Limits given here are this member's share."""
+    """`handle(event, now_ns) -> commands`; see the module's docstring."""
 
     def __init__(
         self,
         *,
         settings: LlmSettings,
-        pricing: Pricing,
         signal_prompt: Prompt,
         risk_prompt: Prompt,
-        members_count: int,
-        now_ns: int,
+        purposes: Mapping[str, Purpose],
+        chance: Random,
     ) -> None:
         self._settings = settings
-        self._pricing = pricing
-        self._signal_prompt = signal_prompt
-        self._risk_prompt = risk_prompt
-        self._limiter = Limiter(
-            requests_per_min=settings.requests_per_min / members_count,
-            tokens_per_min=settings.tokens_per_min / members_count,
-            concurrent_max=max(1, settings.concurrent_max // members_count),
-            usd_per_day=settings.usd_per_day_max / members_count,
-            now_ns=now_ns,
+        self._prompts = {SIGNAL: signal_prompt, RISK: risk_prompt}
+        self._purposes = purposes
+        self._chance = chance
+        self._interval_ns = int(settings.opinion_interval_s * NS_PER_S)
+        self._deadline_ns = int(settings.deadline_s * NS_PER_S)
+        self._questions = Questions(
+            batch_wait_ns=settings.batch_wait_ms * NS_PER_MS,
+            items_max=settings.batch_items_max,
+            age_max_ns=int(settings.opinion_ttl_s * NS_PER_S),
         )
-        self._breakers = {model: self._breaker() for model in {settings.signal_model, settings.risk_model}}
-        self._waiting: dict[str, tuple[SignalInputs, int]] = {}  # symbol -> newest inputs and when they came
-        self._asked_ns: dict[str, int] = {}  # symbol -> when it was last sent
+        self._cache = OpinionCache(int(settings.cache_s * NS_PER_S))
+        self._patience: dict[tuple[str, str], Patience] = {}  # (model, purpose) -> how long to wait for it
         self._risk: AskRisk | None = None
         self._risk_asked_ns: int | None = None
-        self._flights: dict[int, _Flight] = {}  # call_no -> what is on its way; same keys as the limiter's
-        self._next_call_no = 1
+        self._treasury_up = False
+        self._wants: dict[str, _Want] = {}  # purpose -> what waits at the treasury
+        self._flights: dict[int, _Flight] = {}  # request_no -> call on its way
+        self._next_no = 1
+        self._stopped: dict[str, str] = {}  # model -> why
         self.counts: Counter[str] = Counter()
-        self.usd = 0.0
         self.faults: deque[str] = deque(maxlen=20)  # newest reasons, for the operator
 
     def handle(self, event: LlmEvent, now_ns: int) -> list[LlmCommand]:
         commands: list[LlmCommand] = []
         match event:
             case Ask(inputs):
-                if inputs.symbol in self._waiting:
-                    self.counts["replaced"] += 1
-                self._waiting[inputs.symbol] = (inputs, now_ns)
+                self._questions.put(inputs, now_ns)
             case AskRisk():
                 self._risk = event
+            case PoolState(interval_s, stopped):
+                self._interval_ns = int(interval_s * NS_PER_S)
+                self._stopped = dict(stopped)
+            case TreasuryUp(up):
+                self._treasury_up = up
+                self._wants.clear()
+            case Granted(grant):
+                commands += self._start(grant, now_ns)
             case Answered():
                 commands += self._answered(event, now_ns)
-            case Unanswered(call_no, reason):
-                self._failed(call_no, reason, now_ns)
+            case Unanswered():
+                commands += self._unanswered(event, now_ns)
+            case Listed(call_no, models):
+                commands += self._listed(call_no, models, now_ns)
             case Timer():
                 pass
-        return commands + self._start_calls(now_ns)
+        return commands + self._ask_treasury(now_ns)
 
     # --- starting --------------------------------------------------------------------------------------------
 
-    def _start_calls(self, now_ns: int) -> list[LlmCommand]:
+    def _ask_treasury(self, now_ns: int) -> list[LlmCommand]:
+        """Ask for a call for each purpose that has something to ask; ask again when its batch has grown."""
         commands: list[LlmCommand] = []
-        while (batch := self._due_batch(now_ns)) and (call := self._start_signal(batch, now_ns)):
-            commands.append(call)
-        if self._risk_due(now_ns) and (call := self._start_risk(now_ns)):
-            commands.append(call)
+        if not self._treasury_up:
+            return commands
+        want = self._wants.get(SIGNAL)
+        if want is None or not want.full:
+            due, commands = self._due(now_ns)
+            batch = self._fitting(due, self._settings.batch_tokens_max)
+            if batch and (want is None or len(batch) > want.items_count):
+                full = len(batch) < len(due) or len(batch) == self._settings.batch_items_max
+                commands += self._want(SIGNAL, self._signal_tokens(batch), len(batch), full, batch[0].avoid, now_ns)
+        if RISK not in self._wants and self._risk_due(now_ns):
+            commands += self._want(RISK, self._tokens(RISK, self._risk_text(), 1), 1, True, "", now_ns)
         return commands
 
-    def _due_batch(self, now_ns: int) -> tuple[SignalInputs, ...]:
-        """Symbols whose interval is over, longest unasked first; empty while more may still join."""
-        interval_ns = int(self._settings.opinion_interval_s * NS_PER_S)
-        stale_ns = now_ns - int(INPUTS_AGE_MAX_S * NS_PER_S)
-        for symbol in [symbol for symbol, (_, came_ns) in self._waiting.items() if came_ns < stale_ns]:
-            del self._waiting[symbol]
-        due = [
-            (self._asked_ns.get(symbol, 0), symbol)
-            for symbol in self._waiting
-            if symbol not in self._asked_ns or now_ns - self._asked_ns[symbol] >= interval_ns
-        ]
-        if not due:
-            return ()
-        due.sort()
-        oldest_wait_ns = max(now_ns - self._waiting[symbol][1] for _, symbol in due)
-        if len(due) < self._settings.batch_items_max and oldest_wait_ns < self._settings.batch_wait_ms * NS_PER_MS:
-            return ()
-        return tuple(self._waiting[symbol][0] for _, symbol in due[: self._settings.batch_items_max])
+    def _want(
+        self, purpose: str, tokens: int, items_count: int, full: bool, avoid: str, now_ns: int
+    ) -> list[LlmCommand]:
+        request = SpendRequest(self._next_no, purpose, tokens, avoid)
+        self._next_no += 1
+        self._wants[purpose] = _Want(request, items_count, full, now_ns)
+        return [Tell(request)]
 
-    def _start_signal(self, batch: tuple[SignalInputs, ...], now_ns: int) -> Call | None:
-        call = self._start(
-            model=self._settings.signal_model,
-            purpose="signal",
-            system=self._signal_prompt.text,
-            user=signal_rows(batch),
-            tokens_max=TOKENS_FIXED + TOKENS_PER_ITEM * len(batch),
-            temperature=SIGNAL_TEMPERATURE,
-            items=batch,
-            risk=None,
-            now_ns=now_ns,
+    def _due(self, now_ns: int) -> tuple[list[Question], list[LlmCommand]]:
+        """The batch that may go now, and opinions for those whose inputs have not changed."""
+        published: list[LlmCommand] = []
+        while due := self._questions.due(now_ns, self._interval_ns):
+            found = [(one, kept) for one in due if (kept := self._cache.find(one.inputs, now_ns))]
+            if not found:
+                break
+            self._questions.take([one for one, _ in found], now_ns)
+            self.counts["cache_hits"] += len(found)
+            published += [Publish(self._view(one, kept.answer, kept.model, now_ns)) for one, kept in found]
+        return due, published
+
+    def _fitting(self, due: list[Question], tokens_max: int) -> list[Question]:
+        """As many as `tokens_max` hold; at least one where there is any, which a small limit must let through."""
+        count = len(due)
+        while count > 1 and self._signal_tokens(due[:count]) > tokens_max:
+            # In one step where all rows are alike, in a few otherwise.
+            count = max(1, min(count - 1, count * tokens_max // self._signal_tokens(due[:count])))
+        return due[:count]
+
+    def _signal_tokens(self, questions: list[Question]) -> int:
+        return self._tokens(SIGNAL, signal_rows([one.inputs for one in questions]), len(questions))
+
+    def _tokens(self, purpose: str, user: str, items_count: int) -> int:
+        """Reserved for prompt and longest answer."""
+        return estimate_tokens(self._prompts[purpose].text + user) + self._purposes[purpose].tokens_max(items_count)
+
+    def _start(self, grant: SpendGrant, now_ns: int) -> list[LlmCommand]:
+        """Make up the call from what is newest now, or give the grant back."""
+        want = self._wants.get(grant.purpose)
+        if want is None or want.request.request_no != grant.request_no:
+            # Ours has been replaced while the grant travelled; the newer one still waits.
+            return [Tell(_settle(grant, spending.UNSENT))]
+        del self._wants[grant.purpose]
+        left_ns = want.sent_ns + (grant.queued_ms + grant.ttl_ms) * NS_PER_MS - now_ns
+        timeout_s = min(self._patience_of(grant.model, grant.purpose).timeout_s, left_ns / NS_PER_S)
+        if timeout_s < CALL_TIME_MIN_S:
+            return [Tell(_settle(grant, spending.UNSENT))]
+        if grant.purpose == RISK:
+            return self._start_risk(grant, timeout_s, now_ns)
+        due, commands = self._due(now_ns)
+        due = self._fitting(due, grant.tokens)
+        if not due or self._signal_tokens(due) > grant.tokens:
+            return [*commands, Tell(_settle(grant, spending.UNSENT))]
+        self._questions.take(due, now_ns)
+        user = signal_rows([one.inputs for one in due])
+        return [*commands, self._call(grant, user, due, None, timeout_s, now_ns)]
+
+    def _start_risk(self, grant: SpendGrant, timeout_s: float, now_ns: int) -> list[LlmCommand]:
+        if self._risk is None or not self._risk_due(now_ns) or self._tokens(RISK, self._risk_text(), 1) > grant.tokens:
+            return [Tell(_settle(grant, spending.UNSENT))]
+        self._risk_asked_ns = now_ns
+        return [self._call(grant, self._risk_text(), [], self._risk, timeout_s, now_ns)]
+
+    def _call(
+        self,
+        grant: SpendGrant,
+        user: str,
+        questions: list[Question],
+        risk: AskRisk | None,
+        timeout_s: float,
+        now_ns: int,
+    ) -> Call:
+        items_count = len(questions) or 1
+        purpose = self._purposes[grant.purpose]
+        self._flights[grant.request_no] = _Flight(grant.model, grant.purpose, questions, risk, now_ns)
+        self.counts["requests"] += 1
+        self.counts["items"] += items_count
+        body = chat_body(
+            model=grant.model,
+            system=self._prompts[grant.purpose].text,
+            user=user,
+            tokens_max=purpose.tokens_max(items_count),
+            temperature=purpose.temperature,
         )
-        if call is not None:
-            for one in batch:
-                del self._waiting[one.symbol]
-                self._asked_ns[one.symbol] = now_ns
-        return call
+        return Call(grant.request_no, body, timeout_s)
 
     def _risk_due(self, now_ns: int) -> bool:
-        interval_ns = int(self._settings.opinion_interval_s * RISK_INTERVAL_FACTOR * NS_PER_S)
+        interval_ns = int(self._interval_ns * RISK_INTERVAL_FACTOR)
         return self._risk is not None and (self._risk_asked_ns is None or now_ns - self._risk_asked_ns >= interval_ns)
 
-    def _start_risk(self, now_ns: int) -> Call | None:
-        assert self._risk is not None
-        call = self._start(
-            model=self._settings.risk_model,
-            purpose="risk",
-            system=self._risk_prompt.text,
-            user=json.dumps({key: round(value, 6) for key, value in self._risk.figures.items()}),
-            tokens_max=RISK_TOKENS,
-            temperature=RISK_TEMPERATURE,
-            items=(),
-            risk=self._risk,
-            now_ns=now_ns,
-        )
-        if call is not None:
-            self._risk_asked_ns = now_ns
-        return call
+    def _risk_text(self) -> str:
+        figures = self._risk.figures if self._risk is not None else {}
+        return json.dumps({key: round(value, 6) for key, value in figures.items()})
 
-    def _start(
-        self,
-        *,
-        model: str,
-        purpose: str,
-        system: str,
-        user: str,
-        tokens_max: int,
-        temperature: float,
-        items: tuple[SignalInputs, ...],
-        risk: AskRisk | None,
-        now_ns: int,
-    ) -> Call | None:
-        """Reserve and send, or None when a limit or the breaker says not now."""
-        breaker = self._breakers[model]
-        tokens = estimate_tokens(system + user) + tokens_max
-        usd = self._pricing.usd(model, tokens)
-        if not breaker.allows(now_ns):
-            return None
-        if self._limiter.wait_s(tokens=tokens, usd=usd, now_ns=now_ns) > 0:
-            return None
-        call_no = self._next_call_no
-        self._next_call_no += 1
-        self._limiter.reserve(call_no, tokens=tokens, usd=usd, now_ns=now_ns)
-        breaker.started()
-        self._flights[call_no] = _Flight(model, purpose, items, risk, now_ns, tokens)
-        self.counts["requests"] += 1
-        self.counts["items"] += len(items) or 1
-        body = chat_body(model=model, system=system, user=user, tokens_max=tokens_max, temperature=temperature)
-        return Call(call_no, body, self._settings.deadline_s)
+    def _patience_of(self, model: str, purpose: str) -> Patience:
+        return self._patience.setdefault((model, purpose), Patience(self._settings.deadline_s))
 
     # --- ending ----------------------------------------------------------------------------------------------
 
     def _answered(self, event: Answered, now_ns: int) -> list[LlmCommand]:
+        flight = self._flights[event.call_no]
+        if event.status == 200:
+            return self._opinions(event, flight, now_ns)
+        said = read_error(event.body)
+        text = f"HTTP {event.status}" + (f" ({said})" if said else "")
         if event.status == 429:
             self.counts["http_429"] += 1
-            self._limiter.close_until(now_ns, event.retry_after_s or RETRY_AFTER_DEFAULT_S)
-            self._failed(event.call_no, "HTTP 429", now_ns)
-            return []
-        if event.status != 200:
-            self._failed(event.call_no, f"HTTP {event.status}", now_ns)
-            return []
-        flight = self._flights[event.call_no]
-        content, tokens_in, tokens_out = _completion(event.body)
-        views, bad = self._views(flight, content)
-        if not views:
-            self._failed(event.call_no, "answer is not the schema", now_ns, tokens=tokens_in + tokens_out)
-            return []
-        self.counts["fallbacks"] += bad
-        self.counts["tokens_in"] += tokens_in
-        self.counts["tokens_out"] += tokens_out
-        self._end(event.call_no, good=True, tokens=tokens_in + tokens_out, now_ns=now_ns)
-        return [Publish(view) for view in views]
+            self._retry(flight, event.retry_after_s, now_ns)
+            return self._end(event.call_no, spending.LIMITED, now_ns, text=text, retry_after_s=event.retry_after_s)
+        if event.status in REFUSED_KEY:
+            remedy = "the account has no credit left" if event.status == 402 else "the key is refused: check it"
+            return self._end(event.call_no, spending.STOPPED, now_ns, text=f"{text}: {remedy}, then restart")
+        if event.status in UNKNOWN_MODEL:
+            flight.refusal = text
+            return [ListModels(event.call_no)]
+        if event.status >= 500:
+            self._retry(flight, event.retry_after_s, now_ns)
+        return self._end(event.call_no, spending.REFUSED, now_ns, text=text)
 
-    def _views(self, flight: _Flight, content: str) -> tuple[list[RegimeView | RiskView], int]:
-        """Opinions in the content, and how many of the asked symbols go without one."""
-        ttl_s = self._settings.opinion_ttl_s
-        if flight.risk is not None:
-            answer = parse_risk(content)
-            if answer is None:
-                return [], 1
-            view = risk_view(
-                scope="fleet",
-                answer=answer,
-                limit_usd=flight.risk.limit_usd,
-                drawdown_pct=flight.risk.drawdown_pct,
-                ttl_s=ttl_s * RISK_INTERVAL_FACTOR,
-                model=flight.model,
-                prompt_hash=self._risk_prompt.hash,
-            )
-            return [view], 0
-        answers, _ = parse_signals(content, {one.symbol for one in flight.items})
-        views: list[RegimeView | RiskView] = [
-            regime_view(
-                inputs=one,
-                answer=answers[one.symbol],
-                ttl_s=ttl_s,
-                model=flight.model,
-                prompt_hash=self._signal_prompt.hash,
-            )
-            for one in flight.items
-            if one.symbol in answers
-        ]
-        return views, len(flight.items) - len(views)
-
-    def _failed(self, call_no: int, reason: str, now_ns: int, *, tokens: int = 0) -> None:
-        """No opinion from this call; the symbols are asked about again when their interval is over."""
+    def _listed(self, call_no: int, models: Sequence[str], now_ns: int) -> list[LlmCommand]:
+        """The server refused the request: is it the model's name, or something of ours?"""
         flight = self._flights[call_no]
-        self.counts["errors"] += 1
-        self.counts["fallbacks"] += len(flight.items) or 1
-        self.faults.append(f"{flight.model}: {reason}")
-        if reason in ("HTTP 401", "HTTP 403"):
-            self._breakers[flight.model].stop("key refused: check the key and its file or variable, then restart")
-        elif reason in ("HTTP 400", "HTTP 404"):
-            self._breakers[flight.model].stop(f"{flight.model} is not known to the relay: compare with GET /models")
-        self._end(call_no, good=False, tokens=tokens, now_ns=now_ns)
+        if models and flight.model not in models:
+            text = f"unknown to the server; it lists {', '.join(models[:20])}"
+            return self._end(call_no, spending.STOPPED, now_ns, text=text)
+        return self._end(call_no, spending.REFUSED, now_ns, text=flight.refusal)
 
-    def _end(self, call_no: int, *, good: bool, tokens: int, now_ns: int) -> None:
-        flight = self._flights.pop(call_no)
-        usd = self._pricing.usd(flight.model, tokens)
-        self.usd += usd
-        self._limiter.settle(call_no, tokens=tokens, usd=usd)
-        self._breakers[flight.model].ended(good=good, now_ns=now_ns)
+    def _unanswered(self, event: Unanswered, now_ns: int) -> list[LlmCommand]:
+        flight = self._flights[event.call_no]
+        if not event.sent:
+            self._retry(flight, 0.0, now_ns)
+            return self._end(event.call_no, spending.REFUSED, now_ns, text=event.reason)
+        self._patience_of(flight.model, flight.purpose).timed_out()
+        return self._end(event.call_no, spending.LOST, now_ns, text=event.reason)
 
-    def _breaker(self) -> Breaker:
-        settings = self._settings
-        return Breaker(
-            error_share=settings.breaker_error_share, window_s=settings.breaker_window_s, open_s=settings.breaker_open_s
+    def _opinions(self, event: Answered, flight: _Flight, now_ns: int) -> list[LlmCommand]:
+        done = read_completion(event.body)
+        self._patience_of(flight.model, flight.purpose).answered((now_ns - flight.started_ns) / NS_PER_S)
+        self.counts["tokens_in"] += done.tokens_in
+        self.counts["tokens_out"] += done.tokens_out
+        if flight.risk is not None:
+            views: list[RegimeView | RiskView] = self._verdict(flight, flight.risk, done.content)
+        else:
+            answers, _ = parse_signals(done.content, {one.inputs.symbol for one in flight.questions})
+            views = []
+            for question in flight.questions:
+                answer = answers.get(question.inputs.symbol)
+                if answer is not None:
+                    self._cache.keep(question.inputs, answer, flight.model, now_ns)
+                    views.append(self._view(question, answer, flight.model, now_ns))
+        outcome = spending.OK if views else spending.BROKEN
+        if views:
+            self.counts["fallbacks"] += (len(flight.questions) or 1) - len(views)
+        text = "" if views else "the answer is not the schema"
+        ended = self._end(
+            event.call_no, outcome, now_ns, text=text, tokens_in=done.tokens_in, tokens_out=done.tokens_out
+        )
+        return [*(Publish(view) for view in views), *ended]
+
+    def _view(self, question: Question, answer: Any, model: str, now_ns: int) -> RegimeView:
+        """An opinion lives from when its inputs came, not from when its answer did."""
+        age_s = (now_ns - question.came_ns) / NS_PER_S
+        return regime_view(
+            inputs=question.inputs,
+            answer=answer,
+            ttl_s=max(0.0, self._settings.opinion_ttl_s - age_s),
+            model=model,
+            prompt_hash=self._prompts[SIGNAL].hash,
         )
 
-    def new_day(self) -> None:
-        self._limiter.new_day()
+    def _verdict(self, flight: _Flight, asked: AskRisk, content: str) -> list[RegimeView | RiskView]:
+        answer = parse_risk(content)
+        if answer is None:
+            return []
+        view = risk_view(
+            scope="fleet",
+            answer=answer,
+            limit_usd=asked.limit_usd,
+            drawdown_pct=asked.drawdown_pct,
+            ttl_s=self._settings.opinion_ttl_s * RISK_INTERVAL_FACTOR,
+            model=flight.model,
+            prompt_hash=self._prompts[RISK].hash,
+        )
+        return [view]
 
-    def figures(self) -> dict[str, float | int | list[str]]:
+    def _retry(self, flight: _Flight, after_s: float, now_ns: int) -> None:
+        """Put the questions back, later and each time later, while an answer could still be of use."""
+        if flight.risk is not None:
+            # The book's figures are renewed every second; only the pace is kept.
+            self._risk_asked_ns = now_ns + int(after_s * NS_PER_S) - int(self._interval_ns * RISK_INTERVAL_FACTOR / 2)
+            return
+        for one in flight.questions:
+            wait_s = RETRY_FIRST_S * 2**one.attempts * self._chance.uniform(0.5, 1.5)
+            one.attempts += 1
+            one.not_before_ns = now_ns + int(max(after_s, wait_s) * NS_PER_S)
+            one.avoid = flight.model
+            if one.attempts <= RETRIES_MAX and one.not_before_ns - one.came_ns < self._deadline_ns:
+                self.counts["retries"] += 1
+                self._questions.back(one, now_ns)
+
+    def _end(
+        self,
+        call_no: int,
+        outcome: str,
+        now_ns: int,
+        *,
+        text: str = "",
+        retry_after_s: float = 0.0,
+        tokens_in: int = 0,
+        tokens_out: int = 0,
+    ) -> list[LlmCommand]:
+        flight = self._flights.pop(call_no)
+        if outcome != spending.OK:
+            self.counts["errors"] += 1
+            self.counts["fallbacks"] += len(flight.questions) or 1
+            self.faults.append(f"{flight.model}: {text}")
+        settle = SpendSettle(
+            call_no,
+            flight.model,
+            flight.purpose,
+            outcome,
+            tokens_in,
+            tokens_out,
+            retry_after_s,
+            latency_ms=(now_ns - flight.started_ns) // NS_PER_MS,
+            text=text,
+        )
+        return [Tell(settle)]
+
+    def figures(self) -> dict[str, Any]:
         """Counters of the summary's `llm` part."""
-        names = ("requests", "items", "tokens_in", "tokens_out", "http_429", "errors", "fallbacks", "replaced")
+        names = (
+            *("requests", "items", "tokens_in", "tokens_out", "http_429", "errors", "fallbacks", "cache_hits"),
+            "retries",
+        )
         return {
             **{name: self.counts[name] for name in names},
-            "cost_usd": self.usd,
-            "breaker_opens": sum(one.opens_count for one in self._breakers.values()),
+            "replaced": self._questions.replaced_count,
+            "stale": self._questions.stale_count,
             "in_flight": len(self._flights),
-            "faults": [*self.faults, *(one.stopped for one in self._breakers.values() if one.stopped)],
+            "timeouts_s": {
+                f"{model} {purpose}": round(one.timeout_s, 2) for (model, purpose), one in self._patience.items()
+            },
+            "faults": [*self.faults, *(f"{model}: {text}" for model, text in self._stopped.items())],
         }
 
 
-def _completion(body: bytes) -> tuple[str, int, int]:
-    """Content and real usage; a lying or missing usage counts at least what the content weighs."""
-    try:
-        data = json.loads(body)
-        content = data["choices"][0]["message"]["content"]
-        usage = data.get("usage") or {}
-        tokens_in, tokens_out = int(usage.get("prompt_tokens", 0)), int(usage.get("completion_tokens", 0))
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
-        return "", 0, 0
-    if not isinstance(content, str):
-        return "", max(0, tokens_in), max(0, tokens_out)
-    return content, max(0, tokens_in), max(tokens_out, len(content) // 8)
+def _settle(grant: SpendGrant, outcome: str) -> SpendSettle:
+    return SpendSettle(grant.request_no, grant.model, grant.purpose, outcome)

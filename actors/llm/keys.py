@@ -5,6 +5,7 @@ from __future__ import annotations
 from actors.vocab.errors import ConfigError
 
 PLACEHOLDER = "YOUR_HOLYSHEEP_API_KEY"
+RELAY_DOMAIN = "holysheep.ai"
 KEY_LENGTH_MIN = 32
 
 

@@ -23,15 +23,16 @@ class Prompt(msgspec.Struct, frozen=True):
         return hashlib.sha256(self.text.encode()).hexdigest()[:12]
 
 
-class Pricing(msgspec.Struct, frozen=True):
-    """USD per million tokens, by model."""
+class Purpose(msgspec.Struct, frozen=True):
+    """How a purpose's questions are asked; rows of `purposes` in `conf/models.yaml`."""
 
-    usd_per_mtok: dict[str, float]
+    temperature: float
+    tokens_fixed: int  # of the answer, whatever the number of items
+    tokens_per_item: int
 
-    def usd(self, model: str, tokens: float) -> float:
-        """An unlisted model is charged like the dearest listed one: never under-counted."""
-        rate = self.usd_per_mtok.get(model, max(self.usd_per_mtok.values(), default=0.0))
-        return rate * tokens / 1e6
+    def tokens_max(self, items_count: int) -> int:
+        """The longest answer that is paid for."""
+        return self.tokens_fixed + self.tokens_per_item * items_count
 
 
 def signal_rows(items: Sequence[SignalInputs]) -> str:

@@ -13,8 +13,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from actors.llm.completion import loads
+
 # Longer content is refused unread: an honest answer of 200 items is a tenth of it.
 CONTENT_BYTES_MAX = 400_000
+# Tries of a repair; a batch has at most 200 items.
+OBJECTS_MAX = 250
+_decoder = json.JSONDecoder()
 _FENCE = re.compile(r"^\s*```(?:json)?\s*(.*?)\s*```\s*$", re.DOTALL)
 
 
@@ -50,6 +55,8 @@ def parse_signals(content: str, symbols: set[str]) -> tuple[dict[str, SignalAnsw
     data = _json(content)
     items = data.get("items") if isinstance(data, dict) else data
     if not isinstance(items, list):
+        items = _salvage(content) if data is None else []
+    if not items:
         return {}, 1
     good: dict[str, SignalAnswer] = {}
     dropped = 0
@@ -79,7 +86,22 @@ def _json(content: str) -> Any:
     if len(content) > CONTENT_BYTES_MAX:
         return None
     fenced = _FENCE.match(content)
-    try:
-        return json.loads(fenced.group(1) if fenced else content)
-    except (ValueError, RecursionError):
-        return None
+    return loads(fenced.group(1) if fenced else content)
+
+
+def _salvage(content: str) -> list[Any]:
+    """The one repair that is tried on broken JSON: whole objects of the list, as of an answer that was cut off."""
+    if len(content) > CONTENT_BYTES_MAX:
+        return []
+    found: list[Any] = []
+    at = content.find("{", content.find("[") + 1)
+    for _ in range(OBJECTS_MAX):
+        if at < 0:
+            break
+        try:
+            item, end = _decoder.raw_decode(content, at)
+            found.append(item)
+        except (ValueError, RecursionError):
+            end = at + 1
+        at = content.find("{", end)
+    return found

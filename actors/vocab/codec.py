@@ -7,10 +7,10 @@ from operator import or_
 
 import msgspec
 
-from actors.vocab import control, leases, market, opinions, orders, portfolio, venue_io
+from actors.vocab import control, leases, market, opinions, orders, portfolio, spending, venue_io
 from actors.vocab.message import Message
 
-_MODULES = (control, leases, market, opinions, orders, portfolio, venue_io)
+_MODULES = (control, leases, market, opinions, orders, portfolio, spending, venue_io)
 MESSAGES: tuple[type[Message], ...] = tuple(
     sorted(
         {

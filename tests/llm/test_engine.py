@@ -1,159 +1,397 @@
-"""Many symbols in few calls; limits, breaker and refusals by event script."""
+"""One member: batches, grants, every way a call can end; by event script."""
 
 from __future__ import annotations
 
+import itertools
 import json
 from random import Random
+from typing import Any
 
 import pytest
 
-from actors.llm.engine import Answered, Ask, AskRisk, Call, LlmCommand, LlmEngine, Publish, Timer, Unanswered
-from actors.llm.prompts import Pricing, Prompt
-from actors.sim.relay import RelayFaults, SimRelay
+from actors.llm.engine import (
+    Answered,
+    Ask,
+    AskRisk,
+    Call,
+    Granted,
+    Listed,
+    ListModels,
+    LlmCommand,
+    LlmEngine,
+    Publish,
+    Tell,
+    Timer,
+    TreasuryUp,
+    Unanswered,
+)
+from actors.vocab import spending
 from actors.vocab.config import LlmSettings
-from actors.vocab.opinions import RegimeView, RiskView, SignalInputs
+from actors.vocab.opinions import RegimeView, RiskView
+from actors.vocab.spending import PoolState, SpendGrant, SpendRequest, SpendSettle
 from actors.vocab.units import NS_PER_MS, NS_PER_S
+from tests.llm.kit import DEEPSEEK, PROMPTS, PURPOSES, inputs
 
-PRICING = Pricing({"deepseek/v3-2": 0.42, "anthropic/claude-sonnet-4.5": 15.0})
-START_NS = 1_000 * NS_PER_S
-
-
-def engine(**change: object) -> LlmEngine:
-    return LlmEngine(
-        settings=LlmSettings.model_validate(change),
-        pricing=PRICING,
-        signal_prompt=Prompt("signal.v1", "rows"),
-        risk_prompt=Prompt("risk.v1", "risk_score"),
-        members_count=1,
-        now_ns=START_NS,
-    )
+S = NS_PER_S
+START = 1_000 * S
 
 
-def ask(symbol: str) -> Ask:
-    return Ask(SignalInputs(symbol, 1.0, 0.8, 10.0, 0.1, 50))
+class Script:
+    """A member whose treasury grants at once, unless told otherwise."""
+
+    def __init__(self, *, grant: bool = True, **change: Any) -> None:
+        defaults: dict[str, Any] = {"batch_wait_ms": 0, "cache_s": 0}
+        self.engine = LlmEngine(
+            settings=LlmSettings.model_validate(defaults | change),
+            signal_prompt=PROMPTS["signal"],
+            risk_prompt=PROMPTS["risk"],
+            purposes=PURPOSES,
+            chance=Random(1),
+        )
+        self.grants = grant
+        self.calls: list[Call] = []
+        self.requests: list[SpendRequest] = []
+        self.settled: list[SpendSettle] = []
+        self.views: list[RegimeView | RiskView] = []
+        self.others: list[LlmCommand] = []
+        self.give(TreasuryUp(True), START)
+
+    def give(self, event: Any, at_ns: int) -> None:
+        for command in self.engine.handle(event, at_ns):
+            match command:
+                case Tell(SpendRequest() as request):
+                    self.requests.append(request)
+                    if self.grants:
+                        self.grant(request, at_ns)
+                case Tell(SpendSettle() as settle):
+                    self.settled.append(settle)
+                case Call():
+                    self.calls.append(command)
+                case Publish(view):
+                    self.views.append(view)
+                case _:
+                    self.others.append(command)
+
+    def grant(self, request: SpendRequest, at_ns: int, *, queued_ms: int = 0) -> None:
+        model = DEEPSEEK if request.purpose == "signal" else "anthropic/claude-sonnet-4.5"
+        grant = SpendGrant(request.request_no, request.purpose, model, request.tokens, queued_ms, 8000)
+        self.give(Granted(grant), at_ns)
+
+    def ask(self, at_ns: int, *symbols: str, **fields: Any) -> None:
+        for symbol in symbols:
+            self.give(Ask(inputs(symbol, **fields)), at_ns)
+
+    def answer(self, at_ns: int, *symbols: str, status: int = 200, body: bytes | None = None, **fields: Any) -> None:
+        call_no = self.calls[-1].call_no
+        self.give(Answered(call_no, status, reply(*symbols) if body is None else body, **fields), at_ns)
+
+    def asked_symbols(self, index: int = -1) -> list[str]:
+        user = json.loads(self.calls[index].body)["messages"][1]["content"]
+        return [line.split(",")[0] for line in user.splitlines()]
+
+    @property
+    def outcomes(self) -> list[str]:
+        return [one.outcome for one in self.settled]
+
+    def figure(self, name: str) -> Any:
+        return self.engine.figures()[name]
 
 
-def calls(commands: list[LlmCommand]) -> list[Call]:
-    return [one for one in commands if isinstance(one, Call)]
-
-
-def reply(symbols: list[str], *, tokens: int = 100) -> bytes:
+def reply(*symbols: str, tokens: int = 100) -> bytes:
     items = [
         {"symbol": one, "action": "bid", "spread_bps": 30, "quantity_factor": 1, "confidence": 0.5} for one in symbols
     ]
+    return completion(json.dumps({"items": items}), tokens)
+
+
+def completion(content: Any, tokens: int = 100) -> bytes:
     usage = {"prompt_tokens": tokens, "completion_tokens": tokens}
-    return json.dumps({"choices": [{"message": {"content": json.dumps({"items": items})}}], "usage": usage}).encode()
+    return json.dumps({"choices": [{"message": {"content": content}}], "usage": usage}).encode()
 
 
-def test_fifty_symbols_share_two_calls() -> None:
-    pool = engine()
-    started = [call for n in range(50) for call in calls(pool.handle(ask(f"S{n}"), START_NS + n))]
-    assert len(started) == 2
-    assert pool.figures()["items"] == 50
+# --- batching ----------------------------------------------------------------------------------------------------
+
+
+def test_fifty_symbols_share_two_calls_whose_answers_may_be_long_enough() -> None:
+    one = Script(batch_wait_ms=100)
+    one.ask(START, *(f"S{n:02}" for n in range(50)))
+    assert len(one.calls) == 2
+    assert one.figure("items") == 50
+    assert [json.loads(call.body)["max_tokens"] for call in one.calls] == [60 + 25 * 90] * 2
 
 
 def test_a_lonely_question_waits_for_company_then_goes() -> None:
-    pool = engine(batch_wait_ms=100)
-    assert calls(pool.handle(ask("A"), START_NS)) == []
-    assert calls(pool.handle(Timer(), START_NS + 99 * NS_PER_MS)) == []
-    assert len(calls(pool.handle(Timer(), START_NS + 100 * NS_PER_MS))) == 1
+    one = Script(batch_wait_ms=100)
+    one.ask(START, "A")
+    one.give(Timer(), START + 99 * NS_PER_MS)
+    assert one.calls == []
+    one.give(Timer(), START + 100 * NS_PER_MS)
+    assert one.asked_symbols() == ["A"]
 
 
-def test_the_answer_becomes_views_and_cost() -> None:
-    pool = engine(batch_wait_ms=0)
-    (call,) = calls(pool.handle(ask("A"), START_NS))
-    (published,) = pool.handle(Answered(call.call_no, 200, reply(["A"])), START_NS + NS_PER_S)
-    assert isinstance(published, Publish)
-    assert isinstance(published.view, RegimeView)
-    assert published.view.symbol == "A"
-    assert pool.usd == pytest.approx(200 * 0.42 / 1e6)
+def test_while_a_grant_is_awaited_the_batch_grows_and_stays_newest() -> None:
+    one = Script(grant=False)
+    one.ask(START, "A", mid_price=1.0)
+    one.ask(START, "B")
+    one.ask(START + S, "A", mid_price=2.0)
+    assert [request.request_no for request in one.requests] == [1, 2]  # asked again for two items
+    one.grant(one.requests[-1], START + 2 * S, queued_ms=2000)
+    assert one.asked_symbols() == ["A", "B"]
+    assert b"A,2," in one.calls[0].body
+    assert one.figure("replaced") == 1
+
+
+def test_a_batch_holds_no_more_tokens_than_its_bound() -> None:
+    one = Script(batch_wait_ms=100, batch_tokens_max=400)
+    one.ask(START, "A", "B", "C", "D", "E")
+    one.give(Timer(), START + 100 * NS_PER_MS)
+    assert [len(one.asked_symbols(index)) for index in range(len(one.calls))] == [3, 2]
+    assert all(request.tokens <= 400 for request in one.requests)
 
 
 def test_a_symbol_is_not_asked_about_twice_within_its_interval() -> None:
-    pool = engine(batch_wait_ms=0, opinion_interval_s=10)
-    (call,) = calls(pool.handle(ask("A"), START_NS))
-    pool.handle(Answered(call.call_no, 200, reply(["A"])), START_NS + NS_PER_S)
-    assert calls(pool.handle(ask("A"), START_NS + 5 * NS_PER_S)) == []
-    assert len(calls(pool.handle(Timer(), START_NS + 10 * NS_PER_S))) == 1
+    one = Script(opinion_interval_s=10)
+    one.ask(START, "A")
+    one.answer(START + S, "A")
+    one.ask(START + 5 * S, "A")
+    assert len(one.calls) == 1
+    one.give(Timer(), START + 10 * S)
+    assert len(one.calls) == 2
 
 
-def test_after_a_429_nothing_goes_before_retry_after() -> None:
-    pool = engine(batch_wait_ms=0)
-    (call,) = calls(pool.handle(ask("A"), START_NS))
-    assert calls(pool.handle(Answered(call.call_no, 429, b"", 7.0), START_NS)) == []
-    assert calls(pool.handle(ask("B"), START_NS + 6 * NS_PER_S)) == []
-    assert len(calls(pool.handle(Timer(), START_NS + 7 * NS_PER_S))) == 1
+def test_the_treasury_may_stretch_the_interval() -> None:
+    one = Script(opinion_interval_s=10)
+    one.give(PoolState(20.0), START)
+    one.ask(START, "A")
+    one.ask(START + 15 * S, "A")
+    assert len(one.calls) == 1
+    one.ask(START + 20 * S, "A")
+    assert len(one.calls) == 2
 
 
-def test_the_breaker_opens_on_errors_and_probes_later() -> None:
-    pool = engine(batch_wait_ms=0)
-    for n in range(5):
-        (call,) = calls(pool.handle(ask(f"S{n}"), START_NS + n * NS_PER_S))
-        pool.handle(Unanswered(call.call_no, "time-out"), START_NS + n * NS_PER_S)
-    assert calls(pool.handle(ask("T"), START_NS + 20 * NS_PER_S)) == []
-    later = START_NS + 35 * NS_PER_S
-    assert len(calls(pool.handle(ask("U"), later))) == 1
-    assert calls(pool.handle(ask("V"), later)) == []  # one probe only
-    assert pool.figures()["breaker_opens"] == 1
+def test_unchanged_inputs_keep_their_answer_without_a_call() -> None:
+    one = Script(opinion_interval_s=10, cache_s=15)
+    one.ask(START, "A")
+    one.answer(START + S, "A")
+    one.ask(START + 10 * S, "A")
+    assert (len(one.calls), len(one.views), one.figure("cache_hits")) == (1, 2, 1)
+    one.ask(START + 20 * S, "A")  # the answer is 19 s old
+    assert len(one.calls) == 2
 
 
-@pytest.mark.parametrize(("status", "said"), [(401, "key refused"), (400, "not known to the relay")])
-def test_what_no_retry_can_mend_stops_the_model(status: int, said: str) -> None:
-    pool = engine(batch_wait_ms=0)
-    (call,) = calls(pool.handle(ask("A"), START_NS))
-    pool.handle(Answered(call.call_no, status, b"{}"), START_NS)
-    assert calls(pool.handle(ask("B"), START_NS + 3600 * NS_PER_S)) == []
-    assert any(said in text for text in pool.figures()["faults"])  # type: ignore[union-attr]  # a list here
+def test_changed_inputs_are_asked_again() -> None:
+    one = Script(opinion_interval_s=10, cache_s=15)
+    one.ask(START, "A")
+    one.answer(START + S, "A")
+    one.ask(START + 10 * S, "A", toxic_flow=0.5)
+    assert len(one.calls) == 2
 
 
-def test_the_days_money_is_never_exceeded() -> None:
-    pool = engine(batch_wait_ms=0, usd_per_day_max=0.0004, opinion_interval_s=0.001)
-    spent = 0
-    for n in range(200):
-        now_ns = START_NS + n * 10 * NS_PER_S
-        for call in calls(pool.handle(ask("A"), now_ns)):
-            spent += 1
-            pool.handle(Answered(call.call_no, 200, reply(["A"], tokens=80)), now_ns)
-    assert 0 < spent < 200
-    assert pool.usd <= 0.0004
+def test_a_question_older_than_an_opinion_lives_is_not_worth_a_token() -> None:
+    one = Script(grant=False, opinion_ttl_s=30)
+    one.ask(START, "A")
+    one.grant(one.requests[0], START + 31 * S, queued_ms=31_000)
+    assert one.calls == []
+    assert one.outcomes == [spending.UNSENT]
+
+
+# --- grants ------------------------------------------------------------------------------------------------------
+
+
+def test_without_a_treasury_nothing_is_asked() -> None:
+    one = Script()
+    one.give(TreasuryUp(False), START)
+    one.ask(START, "A")
+    assert one.requests == []
+    one.give(TreasuryUp(True), START + S)
+    assert len(one.calls) == 1
+
+
+def test_a_grant_that_travelled_too_long_is_given_back() -> None:
+    one = Script(grant=False)
+    one.ask(START, "A")
+    one.grant(one.requests[0], START + 8 * S)
+    assert one.calls == []
+    assert one.outcomes == [spending.UNSENT]
+
+
+def test_a_late_grant_shortens_the_call() -> None:
+    one = Script(grant=False)
+    one.ask(START, "A")
+    one.grant(one.requests[0], START + 3 * S)
+    assert one.calls[0].deadline_s == pytest.approx(5.0)
+
+
+def test_a_call_is_given_up_when_its_models_usual_latency_is_far_behind() -> None:
+    one = Script(opinion_interval_s=1)
+    for n in range(30):
+        one.ask(START + n * S, "A")
+        one.answer(START + n * S + 300 * NS_PER_MS, "A")
+    one.ask(START + 40 * S, "A")
+    assert one.calls[-1].deadline_s == 1.0
+    one.give(Unanswered(one.calls[-1].call_no, "no answer in 1 s"), START + 41 * S)
+    one.ask(START + 42 * S, "A")
+    assert one.calls[-1].deadline_s == 2.0  # and longer next time, or a slow server is never heard
+
+
+# --- endings -----------------------------------------------------------------------------------------------------
+
+
+def test_the_answer_becomes_views_and_is_settled_by_real_usage() -> None:
+    one = Script()
+    one.ask(START, "A")
+    one.answer(START + 2 * S, "A")
+    (view,) = one.views
+    assert isinstance(view, RegimeView)
+    assert (view.symbol, view.ttl_s) == ("A", 28.0)  # it lives from when its inputs came
+    (settle,) = one.settled
+    assert (settle.outcome, settle.tokens_in, settle.tokens_out, settle.latency_ms) == (spending.OK, 100, 100, 2000)
+
+
+def test_of_a_damaged_answer_the_good_items_are_kept() -> None:
+    one = Script(batch_wait_ms=100)
+    one.ask(START, "A", "B", "C")
+    one.give(Timer(), START + 100 * NS_PER_MS)
+    whole = json.loads(reply("A", "B", "C"))["choices"][0]["message"]["content"]
+    one.answer(START + S, body=completion(whole[: whole.index('"C"') + 20]))
+    assert [view.symbol for view in one.views if isinstance(view, RegimeView)] == ["A", "B"]
+    assert one.outcomes == [spending.OK]
+    assert one.figure("fallbacks") == 1
+
+
+@pytest.mark.parametrize("status", [500, 503, 429])
+def test_what_the_server_did_not_do_is_asked_again_with_jitter_and_at_most_three_times(status: int) -> None:
+    one = Script(deadline_s=30, opinion_interval_s=100)
+    one.ask(START, "A")
+    now_ns = START
+    starts = [now_ns]
+    while len(one.calls) > len(one.settled):
+        one.answer(now_ns, status=status, body=b"{}")
+        before = len(one.calls)
+        for _ in range(100):
+            now_ns += 100 * NS_PER_MS
+            one.give(Timer(), now_ns)
+            if len(one.calls) > before:
+                starts.append(now_ns)
+                break
+    assert len(one.calls) == 4
+    waits = [(after - before) / S for before, after in itertools.pairwise(starts)]
+    assert all(0.125 * 2**n <= wait <= 0.375 * 2**n + 0.1 for n, wait in enumerate(waits))
+    assert one.requests[1].avoid == DEEPSEEK
+
+
+def test_no_retry_after_the_askers_deadline() -> None:
+    one = Script(deadline_s=8)
+    one.ask(START, "A")
+    one.answer(START + S, status=429, body=b"", retry_after_s=7.5)
+    one.give(Timer(), START + 9 * S)
+    assert len(one.calls) == 1
+
+
+def test_what_may_have_been_done_is_not_repeated() -> None:
+    one = Script()
+    one.ask(START, "A")
+    one.give(Unanswered(one.calls[0].call_no, "connection broke"), START + S)
+    one.give(Timer(), START + 5 * S)
+    assert len(one.calls) == 1
+    assert one.outcomes == [spending.LOST]
+
+
+def test_what_never_left_is_repeated() -> None:
+    one = Script()
+    one.ask(START, "A")
+    one.give(Unanswered(one.calls[0].call_no, "cannot connect", sent=False), START + S)
+    one.give(Timer(), START + 2 * S)
+    assert len(one.calls) == 2
+    assert one.outcomes == [spending.REFUSED]
+
+
+@pytest.mark.parametrize(("status", "said"), [(401, "the key is refused"), (402, "no credit left")])
+def test_a_refused_key_stops_the_model_with_a_remedy(status: int, said: str) -> None:
+    one = Script()
+    one.ask(START, "A")
+    one.answer(START, status=status, body=b'{"error": {"message": "invalid api key"}}')
+    assert one.outcomes == [spending.STOPPED]
+    assert said in one.settled[0].text
+
+
+def test_an_unknown_model_is_stopped_with_the_list_of_known_ones() -> None:
+    one = Script()
+    one.ask(START, "A")
+    one.answer(START, status=400, body=b'{"error": {"message": "unknown model"}}')
+    assert one.others == [ListModels(one.calls[0].call_no)]
+    one.give(Listed(one.calls[0].call_no, ("m-1", "m-2")), START + S)
+    assert one.outcomes == [spending.STOPPED]
+    assert "it lists m-1, m-2" in one.settled[0].text
+
+
+@pytest.mark.parametrize("listed", [(), (DEEPSEEK,)])
+def test_another_400_is_neither_repeated_nor_taken_for_an_unknown_model(listed: tuple[str, ...]) -> None:
+    one = Script()
+    one.ask(START, "A")
+    one.answer(START, status=400, body=b'{"error": {"message": "max_tokens"}}')
+    one.give(Listed(one.calls[0].call_no, listed), START + S)
+    one.give(Timer(), START + 5 * S)
+    assert one.outcomes == [spending.REFUSED]
+    assert one.settled[0].text == "HTTP 400 (max_tokens)"
+    assert len(one.calls) == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"\xff\xfe\x00",
+        b'{"choices":' + b"[" * 100_000,
+        b'{"choices": []}',
+        completion(None),
+        completion(7),
+        completion(""),
+        completion("[" * 100_000),
+        completion("{" * 100_000),
+        completion("9" * 5_000),
+        b'{"choices": [{"message": {"content": "' + b"x" * 2_000_000,
+        b'{"choices": [{"message": {"content": "{}"}}], "usage": {"prompt_tokens": "many", "completion_tokens": -5}}',
+        b'{"choices": [{"message": {"content": "{}"}}], "usage": [1]}',
+    ],
+    ids=range(15),
+)
+def test_hostile_answers_cost_their_call_only(body: bytes) -> None:
+    one = Script()
+    one.ask(START, "A")
+    one.answer(START + S, body=body)
+    assert one.views == []
+    assert one.outcomes == [spending.BROKEN]
+    assert min(one.settled[0].tokens_in, one.settled[0].tokens_out) >= 0
+
+
+def test_a_usage_that_says_less_than_the_content_weighs_is_not_believed() -> None:
+    one = Script()
+    one.ask(START, "A")
+    one.answer(START + S, body=completion("x" * 800, tokens=0))
+    assert one.settled[0].tokens_out == 100
+
+
+# --- risk --------------------------------------------------------------------------------------------------------
 
 
 def test_the_books_verdict_is_asked_and_bounded() -> None:
-    pool = engine()
-    (call,) = calls(pool.handle(AskRisk({"gross_usd": 5.0}, limit_usd=1000.0, drawdown_pct=0.0), START_NS))
-    content = {
+    one = Script()
+    one.give(AskRisk({"gross_usd": 5.0}, limit_usd=1000.0, drawdown_pct=0.0), START)
+    verdict = {
         "risk_score": 0.9,
         "max_position_usd": 5e9,
         "spread_adjustment_bps": -50,
         "toxic_flow_probability": 0,
         "circuit_breaker": False,
     }
-    body = json.dumps({"choices": [{"message": {"content": json.dumps(content)}}]}).encode()
-    (published,) = pool.handle(Answered(call.call_no, 200, body), START_NS)
-    assert isinstance(published, Publish)
-    assert isinstance(published.view, RiskView)
-    assert (published.view.circuit_breaker, published.view.max_position_usd) == (True, 1000.0)
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_a_mad_relay_is_survived(seed: int) -> None:
-    """Every kind of bad answer, for ten minutes of simulated time: no exception, limits kept, views bounded."""
-    faults = RelayFaults(nonsense=0.3, rule_breaking=0.3, truncated=0.2, error_5xx=0.2)
-    relay = SimRelay(key="k", chance=Random(seed), faults=faults)
-    pool = engine(batch_wait_ms=0)
-    views = 0
-    for second in range(600):
-        now_ns = START_NS + second * NS_PER_S
-        commands = [one for n in range(50) for one in pool.handle(ask(f"S{n}"), now_ns)]
-        while commands:
-            match commands.pop():
-                case Publish():
-                    views += 1
-                case Call(call_no, body):
-                    answer = relay.handle(
-                        method="POST", path="/v1/chat/completions", authorization="Bearer k", body=body, now_ns=now_ns
-                    )
-                    commands += pool.handle(Answered(call_no, answer.status, answer.body), now_ns)
-    assert views > 0
-    assert relay.refused_429_count == 0
-    assert pool.figures()["in_flight"] == 0
+    one.answer(START + S, body=completion(json.dumps(verdict)))
+    (view,) = one.views
+    assert isinstance(view, RiskView)
+    assert (view.circuit_breaker, view.max_position_usd) == (True, 1000.0)
+    one.give(AskRisk({"gross_usd": 5.0}, limit_usd=1000.0, drawdown_pct=0.0), START + 29 * S)
+    assert len(one.calls) == 1
+    one.give(Timer(), START + 30 * S)
+    assert len(one.calls) == 2

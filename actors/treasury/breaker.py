@@ -51,5 +51,9 @@ class Breaker:
             self._opened_ns = now_ns
             self.opens_count += 1
 
+    def unused(self) -> None:
+        """A call that was let through said nothing about the model: a probe may be tried again at once."""
+        self._probing = False
+
     def stop(self, reason: str) -> None:
         self.stopped = reason

@@ -1,0 +1,62 @@
+"""Small parts that the pool's tests share."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+from actors.llm.prompts import Prompt, Purpose
+from actors.sim.pool import SimPool
+from actors.sim.relay import RelayFaults, SimRelay
+from actors.sim.relay_limits import RelayLimits
+from actors.treasury.prices import Price, PriceList
+from actors.vocab.config import LlmSettings
+from actors.vocab.opinions import SignalInputs
+
+DEEPSEEK, GEMINI = "deepseek/v3-2", "google/gemini-2.5-flash"
+PRICES = PriceList(
+    {
+        DEEPSEEK: Price.per_mtok(0.42, 0.42),
+        GEMINI: Price.per_mtok(2.5, 2.5),
+        "openai/gpt-4.1": Price.per_mtok(8, 8),
+        "anthropic/claude-sonnet-4.5": Price.per_mtok(15, 15),
+    }
+)
+PROMPTS = {"signal": Prompt("signal.v1", "rows"), "risk": Prompt("risk.v1", "risk_score")}
+PURPOSES = {"signal": Purpose(0.3, 60, 90), "risk": Purpose(0.1, 512, 0)}
+
+
+def inputs(symbol: str, *, toxic_flow: float = 0.1, mid_price: float = 1.0) -> SignalInputs:
+    return SignalInputs(symbol, mid_price, 0.8, 10.0, toxic_flow, 50)
+
+
+def restless(chance: Random) -> Any:
+    """Inputs that are never the same twice, so that no cache answers."""
+    return lambda symbol, now_ns: inputs(symbol, mid_price=chance.uniform(1, 1e6))
+
+
+def sim_pool(
+    *,
+    seed: int = 1,
+    members_count: int = 4,
+    symbols_count: int = 50,
+    faults: RelayFaults | None = None,
+    relay_limits: RelayLimits | None = None,
+    ask_interval_s: float | None = None,
+    **settings: Any,
+) -> SimPool:
+    chance = Random(seed)
+    relay = SimRelay(key="k", chance=chance, faults=faults, limits=relay_limits)
+    return SimPool(
+        settings=LlmSettings.model_validate(settings),
+        prices=PRICES,
+        prompts=PROMPTS,
+        purposes=PURPOSES,
+        relay=relay,
+        key="k",
+        members_count=members_count,
+        symbols=[f"S{n}" for n in range(symbols_count)],
+        inputs=restless(chance),
+        chance=chance,
+        ask_interval_s=ask_interval_s,
+    )
