@@ -4,7 +4,9 @@
 
 Prints JSON. `with_top` reads best bid and ask with sizes after every frame, `without_top` never, `with_updates` also
 makes the BookUpdate of ten levels that subscribers would get after every frame. Where cryptofeed is installed its own
-books take the same frames in the same run, without and with reading the top.
+books take the same frames in the same run, without and with reading the top. Times are this process's own, and the
+runs take turns, so that what else the machine does falls on all alike; `with_top_over_cryptofeed` is the median of the
+turns' ratios to cryptofeed without the top.
 """
 
 from __future__ import annotations
@@ -60,7 +62,7 @@ def run_ours(frames: list[tuple[int, bytes, bool]], instrument: Instrument, mode
     feed = engine.feed(symbol)
     on_frame, flush, best = engine.on_frame, engine.flush, feed.best
     gc.collect()
-    began_s = time.perf_counter()
+    began_s = time.process_time()
     if mode == "with_top":
         for recv_ns, body, is_snapshot in frames:
             if is_snapshot:
@@ -81,20 +83,19 @@ def run_ours(frames: list[tuple[int, bytes, bool]], instrument: Instrument, mode
             else:
                 on_frame("recorded", body, recv_ns)
                 flush(recv_ns)
-    return time.perf_counter() - began_s, engine
+    return time.process_time() - began_s, engine
 
 
-def measure(count: int, runs: int, run: Callable[[], float]) -> dict[str, float]:
-    rates = sorted(count / run() for _ in range(runs))
+def summary(rates: list[float]) -> dict[str, float]:
     return {
         "frames_per_s_median": round(statistics.median(rates)),
-        "frames_per_s_min": round(rates[0]),
-        "frames_per_s_max": round(rates[-1]),
+        "frames_per_s_min": round(min(rates)),
+        "frames_per_s_max": round(max(rates)),
     }
 
 
-def cryptofeed_rates(path: Path, instrument: Instrument, runs: int) -> dict[str, Any] | str:
-    """cryptofeed's own Binance futures handlers on the same bytes; a sentence where it cannot run.
+def cryptofeed_run(path: Path, instrument: Instrument) -> Callable[[bool], float] | str:
+    """Frames a second of cryptofeed's own Binance futures handlers on the same bytes; a sentence where it cannot run.
 
     The recorded snapshot answers its REST call. It knows no raw `trade` stream, so those frames are renamed to the
     aggregate trades that it does know: the same work, and no log line each.
@@ -137,19 +138,16 @@ def cryptofeed_rates(path: Path, instrument: Instrument, runs: int) -> dict[str,
         feed.http_conn = Recorded()
         books, handle = feed._l2_book, feed.message_handler
         gc.collect()
-        began_s = time.perf_counter()
+        began_s = time.process_time()
         for frame in frames:
             await handle(frame, None, 0.0)
             if read_top and name in books:
                 book = books[name].book
                 book.bids.index(0)
                 book.asks.index(0)
-        return time.perf_counter() - began_s
+        return time.process_time() - began_s
 
-    return {
-        "without_top": measure(len(frames), runs, lambda: asyncio.run(play(read_top=False))),
-        "with_top": measure(len(frames), 1, lambda: asyncio.run(play(read_top=True))),
-    }
+    return lambda read_top: len(frames) / asyncio.run(play(read_top=read_top))
 
 
 def main() -> None:
@@ -165,18 +163,30 @@ def main() -> None:
     state = engine.feed(instrument.symbol).state
     if state is not BookState.OK or engine.health.gaps or engine.health.unparsed:
         raise SystemExit(f"the book ended as {state.name} with {engine.health}: the figures would mean nothing")
-    result = {
+    theirs = cryptofeed_run(arguments.recording, instrument)
+    modes = ("with_top", "without_top", "with_updates")
+    ours: dict[str, list[float]] = {mode: [] for mode in modes}
+    without_top: list[float] = []
+    for _ in range(arguments.runs):
+        for mode in modes:
+            ours[mode].append(len(frames) / run_ours(frames, instrument, mode)[0])
+        if not isinstance(theirs, str):
+            without_top.append(theirs(False))
+    result: dict[str, Any] = {
         "recording": arguments.recording.name,
         "frames": len(frames),
         "machine": platform.processor() or platform.machine(),
         "python": platform.python_version(),
         "runs": arguments.runs,
-        "manta": {
-            mode: measure(len(frames), arguments.runs, lambda mode=mode: run_ours(frames, instrument, mode)[0])
-            for mode in ("with_top", "without_top", "with_updates")
-        },
-        "cryptofeed": cryptofeed_rates(arguments.recording, instrument, arguments.runs),
+        "manta": {mode: summary(rates) for mode, rates in ours.items()},
     }
+    if isinstance(theirs, str):
+        result["cryptofeed"] = theirs
+    else:
+        result["cryptofeed"] = {"without_top": summary(without_top), "with_top": summary([theirs(True)])}
+        result["with_top_over_cryptofeed"] = round(
+            statistics.median(a / b for a, b in zip(ours["with_top"], without_top, strict=True)), 2
+        )
     print(json.dumps(result, indent=2))
 
 

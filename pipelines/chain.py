@@ -177,7 +177,7 @@ class Chain:
             if turn.waiting or turn.due_ns <= now_ns or first_ending:
                 seat.run(now_ns, first_ending=first_ending)
         for venue in self._markets:
-            venue.let_in()
+            venue.let_in(now_ns)
 
     def _play(self, index: int, frame: RecordedFrame) -> None:
         venue = self._venue_of[index]
@@ -190,7 +190,7 @@ class Chain:
         event = venue.play(frame, snapshot_of="")
         feed = self._feed_of.get((venue.venue, frame.symbol))
         if feed is not None:
-            feed.play(event, frame.symbol, frame.stream)
+            feed.play(event, frame)
 
     def _next_due_ns(self) -> int:
-        return min(venue.exchange.next_due_ns() for venue in self._markets)
+        return min([venue.exchange.next_due_ns() for venue in self._markets])

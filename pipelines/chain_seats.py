@@ -64,6 +64,7 @@ from actors.risk.actor import TIMER_MS as RISK_TIMER_MS
 from actors.risk.engine import RiskEngine
 from actors.risk.events import Compute, Journalled, JournalRows, PeerUp, Received, Send
 from actors.risk.events import Timer as RiskTimer
+from actors.sim.recording import RecordedFrame
 from actors.transport.http import HttpAnswer
 from actors.transport.meters import Histogram
 from actors.transport.step_turn import ANSWER, QUIET, StepTimer, StepTurn
@@ -177,6 +178,7 @@ class FeedSeat(Seat):
             venue=venue.venue, dialect=self._dialect, instruments=rows, settings=settings.feed, rng=rng
         )
         self._connections: dict[tuple[str, str], str] = {}  # (route, symbol) -> name of its connection
+        self._connection_of: dict[str, str] = {}  # stream -> the same, of those that have spoken
         self._calls_count = 0
         self._calls_waiting: deque[Callable[[], None]] = deque()
         self._warm_wanted: dict[str, None] = {}
@@ -190,10 +192,12 @@ class FeedSeat(Seat):
         for symbol in mine:
             self.turn.note(f"subscribed {symbol.encode()!r}", partial(self._on_subscribe, symbol))
 
-    def play(self, event: MarketEvent | None, frame_symbol: str, stream: str) -> None:
+    def play(self, event: MarketEvent | None, frame: RecordedFrame) -> None:
         """One frame of a stream that we listen to; `event` is what it means."""
-        route = self._route(stream)
-        connection = self._connections.get((route, frame_symbol), route)
+        connection = self._connection_of.get(frame.stream)
+        if connection is None:
+            route = self._venue.route_of(frame.stream) or "stream"
+            connection = self._connection_of[frame.stream] = self._connections.get((route, frame.symbol), route)
         self.turn.note(connection, partial(self._on_frame, connection, event), rank=QUIET)
 
     # --- as the shell --------------------------------------------------------------------------------------------
@@ -206,9 +210,6 @@ class FeedSeat(Seat):
             self._connections[route, symbol] = plan.name
         event = ConnectionUp(plan.name, plan.symbols)
         self.turn.note(plan.name, lambda: self._carry_out(self.engine.handle(event, self._fleet.now_ns)))
-
-    def _route(self, stream: str) -> str:
-        return self._venue.route_of(stream) or "stream"
 
     def _on_frame(self, connection: str, event: MarketEvent | None) -> None:
         engine = self.engine

@@ -32,7 +32,7 @@ from actors.venues.dialect import Credentials, HttpRequest
 from actors.vocab.config.sim import SimSettings
 from actors.vocab.instruments import Instrument, Market
 from actors.vocab.units import NS_PER_MS
-from actors.vocab.venue_io import DepthDelta, DepthSnapshot, FaultKind, MarketEvent
+from actors.vocab.venue_io import DepthDelta, FaultKind, MarketEvent
 
 ACCOUNT = "sim"
 CREDENTIALS = Credentials("backtest", "backtest")  # both ends are in this process
@@ -119,46 +119,45 @@ class LocalVenue:
 
     def begin(self, now_ns: int) -> None:
         """What was due before is done before."""
-        self._clock.hold(now_ns)
         commands = self.exchange.advance(now_ns)
         if commands:
-            self._carry(commands)
+            self._carry(commands, now_ns)
 
     def play(self, frame: RecordedFrame, *, snapshot_of: str) -> MarketEvent | None:
         """Our orders meet the recorded event before anybody can react to it; returns what the frame means."""
         now_ns = frame.recv_ns
-        self._clock.hold(now_ns)
-        event: MarketEvent | DepthSnapshot | None
         if frame.channel == SNAPSHOT:
             if snapshot_of:
-                self._carry(self.exchange.on_market(self._reader.decode_snapshot(snapshot_of, frame.data), now_ns))
+                snapshot = self._reader.decode_snapshot(snapshot_of, frame.data)
+                self._carry(self.exchange.on_market(snapshot, now_ns), now_ns)
             return None
         event = self._reader.decode(frame.combined)
         if event is None:
             return None
         commands = self.exchange.on_market(event, now_ns)
         if commands:
-            self._carry(commands)
+            self._carry(commands, now_ns)
         if type(event) is DepthDelta:
             self._books.delta_sent(event.symbol, event.last_seq)
         return event
 
     def answer(self, now_ns: int) -> None:
         """Write the answers that the exchange has given."""
-        self._clock.hold(now_ns)
         while self._told:
+            self._clock.hold(now_ns)
             told, self._told = self._told, []
             for call, answer, answered in told:
                 answer(self._answers.spell(call, answered))
 
-    def let_in(self) -> None:
+    def let_in(self, now_ns: int) -> None:
         """The step is over: what was asked in it reaches the venue."""
         if not self._door:
             return
+        self._clock.hold(now_ns)
         door, self._door = sorted(self._door), []
         for request in door:
             self._take(request)
-        self.answer(self._clock.now_ns())
+        self.answer(now_ns)
 
     # --- requests ------------------------------------------------------------------------------------------------
 
@@ -180,7 +179,7 @@ class LocalVenue:
         """Before the first step: what needs no turn of the exchange is answered at once."""
         answers: list[HttpAnswer] = []
         self.http("", 0, request, answers.append)
-        self.let_in()
+        self.let_in(self._clock.now_ns())
         return answers[0]
 
     # --- inside --------------------------------------------------------------------------------------------------
@@ -204,7 +203,8 @@ class LocalVenue:
         elif isinstance(call, OrderCall):
             self._waiting[call.request.request_no] = (call, answer)
             ask = ClientRequest(connection=0, account=call.account, request=call.request)
-            self._carry(self.exchange.handle(ask, self._clock.now_ns()))
+            now_ns = self._clock.now_ns()
+            self._carry(self.exchange.handle(ask, now_ns), now_ns)
         elif isinstance(call, PrivateCall) and call.action == "subscribe":
             answer(self._dialect.answer_private(call, subscription_id=0))
         else:
@@ -231,7 +231,8 @@ class LocalVenue:
         self._request_no += 1
         return self._request_no
 
-    def _carry(self, commands: Sequence[SimCommand]) -> None:
+    def _carry(self, commands: Sequence[SimCommand], now_ns: int) -> None:
+        self._clock.hold(now_ns)
         for command in commands:
             if isinstance(command, Private):
                 if self.on_private is not None:
