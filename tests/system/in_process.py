@@ -12,16 +12,22 @@ from actors.gateway.actor import GatewayActor
 from actors.quote.actor import QuoteActor
 from actors.risk.actor import RiskActor
 from actors.sim.actor import SimVenueActor
-from actors.vocab.config import FleetSettings
 from actors.vocab.control import QuoteGroup, VenueAccount
+from pipelines.settings import load_settings
 from tests.fakes import FakeRegistry, run_description, short_dir
 
 
 async def replay_in_lock_step(
-    recordings: Sequence[Path], orders: Path, *, seed: int = 1, length_s: float = 0.0, timeout_s: float = 60.0
+    recordings: Sequence[Path],
+    orders: Path,
+    *,
+    seed: int = 1,
+    length_s: float = 0.0,
+    timeout_s: float = 60.0,
+    overrides: Sequence[str] = (),
 ) -> dict[str, dict[str, Any]]:
     """Replay `recordings` to their end with all that a run has, write `orders`; return every actor's last status."""
-    settings = FleetSettings.model_validate({"llm": {"enabled": False}})
+    settings = load_settings(overrides=["llm.enabled=false", *overrides])
     text = settings.model_dump_json()
     with short_dir() as folder:
         sim = SimVenueActor(

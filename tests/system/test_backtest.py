@@ -16,9 +16,10 @@ from pipelines.settings import load_settings
 from tests.system.test_lock_step import DATA, replay, write_recording
 
 
-def backtest(recordings: Sequence[Path], *, length_s: float = 0.0) -> bytes:
+def backtest(recordings: Sequence[Path], *, length_s: float = 0.0, overrides: Sequence[str] = ()) -> bytes:
     facts = [survey_file(path) for path in recordings]
-    chain = Chain(facts, load_settings(overrides=["llm.enabled=false"]), seed=1, length_s=length_s)
+    settings = load_settings(overrides=["llm.enabled=false", *overrides])
+    chain = Chain(facts, settings, seed=1, length_s=length_s)
     chain.run(merge_frames(recordings))
     return b"".join(line + b"\n" for line in chain.order_lines())
 
@@ -56,3 +57,27 @@ def test_slices_of_real_recordings_give_the_orders_of_lock_step(
 
     assert backtest(paths, length_s=length_s) == orders.read_bytes()
     assert b'"event":"NEW"' in orders.read_bytes()
+
+
+PORTFOLIO = (
+    "quote.model=portfolio",
+    "portfolio.sample_ms=1000",
+    "portfolio.samples_min=5",
+    "portfolio.recompute_interval_s=3",
+)
+
+
+@pytest.mark.slow
+@pytest.mark.recordings
+@pytest.mark.skipif(not DATA.exists(), reason="the recordings in ../shared/data are not here")
+def test_covariances_worked_out_on_the_way_change_nothing_of_that(tmp_path: Path) -> None:
+    """Risk computes them in one step of both, and both take them over at the same sample."""
+    names = ("binance_usdm/btcusdt_20240808.gz", "binance_usdm/ethusdt_20240808.gz")
+    paths, orders = [DATA / name for name in names], tmp_path / "orders.jsonl"
+
+    status = replay(paths, orders, length_s=14.0, overrides=PORTFOLIO)
+
+    assert status["risk"]["portfolio"]["recomputed_count"] >= 2
+    assert status["risk"]["portfolio"]["symbols_count"] == 2
+    assert backtest(paths, length_s=14.0, overrides=PORTFOLIO) == orders.read_bytes()
+    assert orders.read_bytes() != backtest(paths, length_s=14.0, overrides=["quote.model=glft"])
