@@ -28,7 +28,7 @@ import numpy.typing as npt
 from actors.journal.rows import Loaded
 from actors.risk.engine import RiskEngine
 from actors.risk.events import Command, Compute, Journalled, JournalRows, Received, Send, Timer
-from actors.risk.joint_skew import risk_free_half_spread, skew_matrix
+from actors.risk.joint_skew import fill_curve, risk_free_half_spread, skew_matrix
 from actors.transport.links import Links
 from actors.vocab import codec
 from actors.vocab.config.portfolio import PortfolioSettings
@@ -74,9 +74,8 @@ class Market(NamedTuple):
 
     def matrix(self, covariance: Array) -> Array:
         ones = np.ones(self.symbols_count)
-        return skew_matrix(
-            covariance, gamma=self.gamma, xi=self.gamma, a_per_s=self.a_per_s * ones, k=self.k * ones, size=ones
-        )
+        curve = fill_curve(xi=self.gamma, a_per_s=self.a_per_s * ones, k=self.k * ones, size=ones)
+        return skew_matrix(covariance, gamma=self.gamma, curve=curve)
 
 
 class Outcome(NamedTuple):

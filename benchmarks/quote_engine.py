@@ -29,6 +29,7 @@ from actors.vocab.instruments import Instrument
 from actors.vocab.leases import LeaseGrant, LeaseRequest, RiskState, Token
 from actors.vocab.market import BookState, BookUpdate
 from actors.vocab.orders import CancelAll, CancelOrder, HolderState, LeasedOrder, LeasedReplace, OrderState, OrderUpdate
+from actors.vocab.portfolio import PortfolioView
 
 VENUE, SYMBOL, HOLDER, GATEWAY = "binance_perp", "BTCUSDT", "quote:BTCUSDT-1", "gateway-1"
 # What the settings of each model are called, and how to ask for it.
@@ -38,6 +39,7 @@ MODELS = {
     "glft": {"model": "glft"},
     "glft exact": {"model": "glft", "glft_solution": "exact"},
     "riccati": {"model": "riccati"},
+    "portfolio": {"model": "portfolio"},
     "fixed": {"model": "fixed"},
     "article": {"model": "article"},
 }
@@ -146,6 +148,8 @@ def measure(kind: str, count: int, **quote: str) -> dict[str, float]:
         if at_ns - timer_ns >= 100_000_000:
             timer_ns = at_ns
             answer(engine, engine.handle(Timer(), at_ns), at_ns)
+            if engine.joint is not None:
+                answer(engine, engine.handle(PortfolioView(VENUE, SYMBOL, 0.1, 0.3, 0.0), at_ns), at_ns)
     gc.enable()
     decisions = engine.counters.decisions
     took_ns.sort()

@@ -77,6 +77,7 @@ from actors.vocab.leases import LeaseRelease, LeaseRequest
 from actors.vocab.market import BookState, BookUpdate, Marks, WarmUp
 from actors.vocab.message import Message
 from actors.vocab.opinions import SignalInputs
+from actors.vocab.portfolio import FillCurve
 from actors.vocab.units import NS_PER_MS, NS_PER_S
 from actors.vocab.venue_io import (
     MarketEvent,
@@ -440,7 +441,7 @@ class QuoteSeat(Seat):
 
     def _tell(self, engine: QuoteEngine, event: Any) -> None:
         for command in engine.handle(event, self._fleet.now_ns):
-            if isinstance(command, LeaseRequest | LeaseRelease):
+            if isinstance(command, LeaseRequest | LeaseRelease | FillCurve):
                 self._fleet.later(RISK, self.role, Received(self.role, command))
             elif not isinstance(command, SignalInputs):
                 self._fleet.to_gateway(command.venue, self.role, command)

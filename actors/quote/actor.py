@@ -25,7 +25,7 @@ from actors.vocab.market import BookUpdate, WarmUp
 from actors.vocab.message import Message
 from actors.vocab.opinions import RegimeView, SignalInputs
 from actors.vocab.orders import Fill, HolderState, OrderUpdate, PositionAdjust
-from actors.vocab.portfolio import PortfolioView
+from actors.vocab.portfolio import FillCurve, PortfolioView
 
 MARKET_CHANNEL, ORDERS_CHANNEL, RISK_CHANNEL = "market", "orders", "risk"
 SIGNALS_CHANNEL, VIEWS_CHANNEL = "signals", "views"
@@ -266,7 +266,7 @@ class QuoteActor:
     def _send(self, command: Message) -> None:
         """Put one command on its link. What a full or broken link does not take is not tried again here: the engine
         learns from the link's state, from a missing answer, or renews anyway."""
-        if isinstance(command, (LeaseRequest, LeaseRelease)):
+        if isinstance(command, (LeaseRequest, LeaseRelease, FillCurve)):
             sent = self._risk is not None and self._risk.send(command)
         elif isinstance(command, SignalInputs):
             if self._signals is not None:

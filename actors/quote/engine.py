@@ -62,7 +62,7 @@ from actors.vocab.orders import (
     OrderUpdate,
     PositionAdjust,
 )
-from actors.vocab.portfolio import PortfolioView
+from actors.vocab.portfolio import FillCurve, PortfolioView
 from actors.vocab.reasons import Reason
 from actors.vocab.units import BPS, NS_PER_MS, NS_PER_S
 
@@ -76,6 +76,7 @@ Command = (
     | LeaseRequest
     | LeaseRelease
     | SignalInputs
+    | FillCurve
 )
 Event = Message | Timer | Backlog | GatewayLink | RiskLink | FeedLink | InstrumentRow
 
@@ -118,7 +119,10 @@ class QuoteEngine:
         )
         self.instrument: Instrument | None = None
         # For the model `portfolio` alone
-        self.joint = JointTerms(age_ms_max=settings.portfolio.view_age_ms_max) if quote.model == "portfolio" else None
+        self.joint: JointTerms | None = None
+        if quote.model == "portfolio":
+            age_ms_max = settings.portfolio.view_age_ms_max
+            self.joint = JointTerms(age_ms_max=age_ms_max, gamma=quote.gamma, xi=quote.utility_xi)
         self.stopped = False  # an ordered stop is complete: no order of ours lives, the lease is given back
         # Receipt of the oldest frame behind the last decision that a book caused; 0 when the last event made none.
         self.decided_recv_ns = 0
@@ -345,6 +349,8 @@ class QuoteEngine:
         """The lease runs on without the link, to its end and no further."""
         self._risk_up = event.up
         self._dirty = True
+        if self.joint is not None:
+            self.joint.forget_told()
         if not event.up or not self._reconciled:
             return []
         return self._renew(now_ns)
@@ -360,6 +366,12 @@ class QuoteEngine:
         if self.joint is None or not self.joint.hear(view, now_ns):
             return []
         return self._use_joint(self.joint, now_ns)
+
+    def _keep_joint(self, joint: JointTerms, now_ns: int) -> list[Command]:
+        """Time has passed: what risk told may be too old, and what we measure may be news to it."""
+        commands = self._use_joint(joint, now_ns) if joint.expire(now_ns) else []
+        news = joint.to_tell(self.venue, self.symbol, self._quoter.estimates, now_ns) if self._risk_up else None
+        return commands if news is None else [*commands, news]
 
     def _use_joint(self, joint: JointTerms, now_ns: int) -> list[Command]:
         self._quoter.take(self._quoter.estimates._replace(portfolio=joint.terms))
@@ -447,8 +459,8 @@ class QuoteEngine:
             commands += self._renew_if_wished(now_ns)
         if self._opinion_ns and now_ns - self._signals_ns >= self._opinion_ns:
             commands += self._signals(now_ns)
-        if self.joint is not None and self.joint.expire(now_ns):
-            commands += self._use_joint(self.joint, now_ns)
+        if self.joint is not None:
+            commands += self._keep_joint(self.joint, now_ns)
         commands += self._again(now_ns, Cause.TIMER)
         return commands
 

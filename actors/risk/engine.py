@@ -41,6 +41,7 @@ from actors.vocab.leases import AccountLeaseRequest, BlockRequest, LeaseRelease,
 from actors.vocab.market import Marks
 from actors.vocab.opinions import RiskView
 from actors.vocab.orders import Fill, OrderRow, PositionAdjust
+from actors.vocab.portfolio import FillCurve
 
 if TYPE_CHECKING:
     from actors.risk.portfolio import Portfolio
@@ -91,6 +92,8 @@ class RiskEngine:
             BlockRequest: lambda peer, request, now_ns: self.leasing.on_block_request(peer, request),
             LeaseRelease: lambda peer, release, now_ns: self.leasing.on_release(release),
         }
+        if self.portfolio is not None:
+            self._messages[FillCurve] = self.portfolio.on_fill_curve
 
     def start(self, *, wall_ns: int, now_ns: int) -> list[Command]:
         """Begin the term; call once, before any event."""

@@ -38,30 +38,26 @@ def risk_free_half_spread(*, xi: float, k: Array, size: Array) -> Array:
     return 1 / k if xi == 0 else np.asarray(np.log1p(xi * size / k) / (xi * size))
 
 
-def skew_matrix(
-    covariance: Array,
-    *,
-    gamma: float,
-    xi: float,
-    a_per_s: Array,
-    k: Array,
-    size: Array,
-    horizon_s: float = math.inf,
-) -> Array:
+def fill_curve(*, xi: float, a_per_s: Array, k: Array, size: Array) -> Array:
+    """D_i = 2 A_i k_i C_i z_i: how steeply what both sides' fills bring bends with their price."""
+    return np.asarray(2 * a_per_s * k * fill_capture(xi=xi, k=k, size=size) * size)
+
+
+def skew_matrix(covariance: Array, *, gamma: float, curve: Array, horizon_s: float = math.inf) -> Array:
     """√γ Γ, or 2A(horizon): row i holds what one unit of each position adds to the skew of symbol i.
 
-    Symmetric and positive semi-definite like `covariance`, of which negative eigenvalues are taken as zero; a singular
-    one needs no care. ValueError for parameters outside their domain and numbers that are not finite.
+    `curve` is D, one number a symbol. Symmetric and positive semi-definite like `covariance`, of which negative
+    eigenvalues are taken as zero; a singular one needs no care. ValueError for parameters outside their domain and
+    numbers that are not finite.
     """
     symbols_count = len(covariance)
     if covariance.shape != (symbols_count, symbols_count) or not np.isfinite(covariance).all():
         raise ValueError("covariance must be square and finite")
-    if not 0 < gamma < math.inf or not 0 <= xi < math.inf or not horizon_s > 0:
-        raise ValueError(f"gamma, xi and horizon_s must be above 0 (xi may be 0), found {gamma}, {xi} and {horizon_s}")
-    for name, values in (("a_per_s", a_per_s), ("k", k), ("size", size)):
-        if values.shape != (symbols_count,) or not (np.isfinite(values) & (values > 0)).all():
-            raise ValueError(f"{name} must be {symbols_count} finite numbers above 0")
-    scale = np.sqrt(2 * a_per_s * k * fill_capture(xi=xi, k=k, size=size) * size)  # D^½
+    if not 0 < gamma < math.inf or not horizon_s > 0:
+        raise ValueError(f"gamma and horizon_s must be above 0, found {gamma} and {horizon_s}")
+    if curve.shape != (symbols_count,) or not (np.isfinite(curve) & (curve > 0)).all():
+        raise ValueError(f"the fill curve must be {symbols_count} finite numbers above 0")
+    scale = np.sqrt(curve)  # D^½
     values, vectors = np.linalg.eigh(covariance * np.outer(scale, scale))
     roots = np.sqrt(gamma * np.maximum(values, 0.0))
     if horizon_s < math.inf:

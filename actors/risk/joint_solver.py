@@ -16,12 +16,9 @@ from actors.risk.joint_skew import skew_matrix, widths
 
 
 class JointTerms(NamedTuple):
-    """Parameters of the model, the same for all symbols; units of `vocab/config/quote.py`."""
+    """What is the same for all symbols; units of `vocab/config/quote.py`."""
 
     gamma: float
-    xi: float
-    a_per_s: float
-    k_per_bp: float
     horizon_s: float
     step_s: float  # between samples
     samples_min: int
@@ -45,8 +42,9 @@ class Unsolved(NamedTuple):
     text: str
 
 
-def solve(rows: tuple[Array, ...], terms: JointTerms) -> Joint | Unsolved:
+def solve(rows: tuple[Array, ...], curve: Array, terms: JointTerms) -> Joint | Unsolved:
     """`rows` are prices of one moment each, oldest first, NaN where there was none; a row of NaN marks a hole in time.
+    `curve` is each column's fill curve, per bp and second.
 
     Symbols take part that were seen in `samples_min` returns and in more than half of all: then each pair was seen
     together. Never raises for bad numbers.
@@ -65,10 +63,7 @@ def solve(rows: tuple[Array, ...], terms: JointTerms) -> Joint | Unsolved:
         matrix = skew_matrix(
             found.covariance,
             gamma=terms.gamma,
-            xi=terms.xi,
-            a_per_s=terms.a_per_s * each,
-            k=terms.k_per_bp * each,
-            size=each,
+            curve=curve[columns],
             horizon_s=terms.horizon_s,
         )
     except (ValueError, np.linalg.LinAlgError) as error:

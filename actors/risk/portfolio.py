@@ -24,11 +24,12 @@ import numpy as np
 from actors.risk.core import RiskCore
 from actors.risk.covariance import Array
 from actors.risk.events import Compute, Computed
+from actors.risk.joint_skew import fill_curve
 from actors.risk.joint_solver import Joint, JointTerms, Unsolved, solve
 from actors.risk.seats import Seat
 from actors.vocab.config.portfolio import PortfolioSettings
 from actors.vocab.config.quote import QuoteSettings
-from actors.vocab.portfolio import PortfolioView
+from actors.vocab.portfolio import FillCurve, PortfolioView
 from actors.vocab.units import NS_PER_MS, NS_PER_S
 
 Key = tuple[str, str]  # (venue, symbol)
@@ -42,10 +43,6 @@ class Portfolio:
         self._order_usd = quote.order_usd
         self._terms = JointTerms(
             gamma=quote.gamma,
-            xi=quote.utility_xi,
-            # As in glft: what a fill costs by moving the price makes fills of worth rarer.
-            a_per_s=quote.intensity_a_per_s * math.exp(-quote.intensity_k_bps * quote.adverse_bps / 2),
-            k_per_bp=quote.intensity_k_bps,
             horizon_s=quote.portfolio_horizon_s or math.inf,
             step_s=settings.sample_ms / 1_000,
             samples_min=settings.samples_min,
@@ -59,6 +56,11 @@ class Portfolio:
         self._samples_min = settings.samples_min
         self._stale_ns = core.settings.stale_marks_ms * NS_PER_MS
 
+        # Of a symbol whose engine has told none yet. As in glft: a fill that moves the price is of less worth.
+        one, k = np.ones(1), quote.intensity_k_bps
+        a_per_s = quote.intensity_a_per_s * math.exp(-k * quote.adverse_bps / 2)
+        self._curve = float(fill_curve(xi=quote.utility_xi, a_per_s=a_per_s * one, k=k * one, size=one)[0])
+        self._curves: dict[Key, float] = {}  # what engines told
         self._columns: dict[Key, int] = {}  # column of the samples; a symbol keeps its own for ever
         self._rows: deque[Array] = deque(maxlen=settings.samples_count + 1)
         self._next_sample_ns = 0
@@ -104,6 +106,11 @@ class Portfolio:
         if live is not None and row is not None and live.follow(row, live.seats[row]):
             self._publish(live, whole=False)
 
+    def on_fill_curve(self, peer: str, told: FillCurve, now_ns: int) -> None:
+        """It counts from the next numbers that are worked out."""
+        if 0 < told.per_bp_s < math.inf:
+            self._curves[told.venue, told.symbol] = told.per_bp_s
+
     def on_computed(self, event: Computed, now_ns: int) -> None:
         self._arrived_ns, self._computing_since_ns = self._computing_since_ns, 0
         if isinstance(event.result, Joint):
@@ -146,7 +153,12 @@ class Portfolio:
             return
         self._next_compute_ns = now_ns + self._recompute_ns
         self._computing_since_ns = now_ns
-        self._core.out.append(Compute(partial(_work, tuple(self._rows), self._terms)))
+        curve = np.array([self.curve_of(key) for key in self._columns])
+        self._core.out.append(Compute(partial(_work, tuple(self._rows), curve, self._terms)))
+
+    def curve_of(self, key: Key) -> float:
+        """The fill curve that is used for a symbol."""
+        return self._curves.get(key, self._curve)
 
     def _take_over(self) -> None:
         if self._arrived is None:
@@ -228,8 +240,8 @@ class _Live:
         return all(seat.instrument.lot_float == lot for seat, lot in zip(self.seats, self._lot_sizes, strict=True))
 
 
-def _work(rows: tuple[Array, ...], terms: JointTerms) -> Computed:
-    return Computed(solve(rows, terms))
+def _work(rows: tuple[Array, ...], curve: Array, terms: JointTerms) -> Computed:
+    return Computed(solve(rows, curve, terms))
 
 
 def _widened(row: Array, columns_count: int) -> Array:

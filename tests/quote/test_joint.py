@@ -7,9 +7,10 @@ import math
 import pytest
 
 from actors.quote.engine import QuoteEngine
-from actors.quote.events import Timer
+from actors.quote.events import RiskLink, Timer
+from actors.quote.models.protocol import Intensity
 from actors.vocab.market import Side
-from actors.vocab.portfolio import PortfolioView
+from actors.vocab.portfolio import FillCurve, PortfolioView
 from actors.vocab.reasons import Reason
 from tests.quote.stage import MS, SYMBOL, T0, VENUE, answer, book, quoting, renewed, settings
 
@@ -99,3 +100,34 @@ def test_other_models_pass_them_over() -> None:
 
     assert quoter.handle(view(2.0), T0 + 100 * MS) == []
     assert "portfolio" not in quoter.status(T0)
+
+
+def told(quoter: QuoteEngine, ms: int) -> list[float]:
+    now_ns = T0 + ms * MS
+    return [command.per_bp_s for command in quoter.handle(Timer(), now_ns) if isinstance(command, FillCurve)]
+
+
+def test_risk_hears_of_our_fills_once_and_again_when_they_change() -> None:
+    """D = 2 A k C at the defaults A 0.5, k 0.7, γ 0.1; half a bp of adverse markout takes e^(-k/4) of it."""
+    quoter = engine()
+    usual = 2 * 0.5 * math.exp(-0.7 * 0.5 / 2) * 0.7 * (1 + 0.1 / 0.7) ** -(1 + 0.7 / 0.1)
+
+    assert told(quoter, 100) == [pytest.approx(usual)]
+    assert told(quoter, 10_000) == []
+    estimates = quoter._quoter.estimates
+    quoter._quoter.take(estimates._replace(bid=Intensity(1.0, 0.7), ask=Intensity(1.0, 0.7)))
+    assert told(quoter, 10_100) == [pytest.approx(2 * usual)]
+    quoter._quoter.take(estimates)
+    assert told(quoter, 12_000) == []  # too soon
+    assert told(quoter, 15_100) == [pytest.approx(usual)]
+    quoter.handle(RiskLink(True), T0 + 15_200 * MS)
+    assert told(quoter, 15_300) == [pytest.approx(usual)]  # perhaps another life
+    quoter.handle(RiskLink(False), T0 + 15_400 * MS)
+    assert told(quoter, 15_500) == []
+
+
+def test_intensities_that_are_none_are_not_told() -> None:
+    quoter = engine()
+    quoter._quoter.take(quoter._quoter.estimates._replace(bid=Intensity(math.nan, 0.7)))
+
+    assert told(quoter, 100) == []

@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from actors.risk import joint_skew
 from actors.risk.joint_skew import (
     Array,
     fill_capture,
+    fill_curve,
     quote_distances,
     risk_free_half_spread,
     skew_after_fill,
-    skew_matrix,
     skews,
     widths,
 )
@@ -29,6 +30,21 @@ K = np.array([0.3, 0.4])
 ONE = np.ones(2)
 
 
+def skew_matrix(
+    covariance: Array,
+    *,
+    gamma: float,
+    xi: float,
+    a_per_s: Array,
+    k: Array,
+    size: Array,
+    horizon_s: float = math.inf,
+) -> Array:
+    """By the paper's own letters."""
+    curve = fill_curve(xi=xi, a_per_s=a_per_s, k=k, size=size)
+    return joint_skew.skew_matrix(covariance, gamma=gamma, curve=curve, horizon_s=horizon_s)
+
+
 def matrix(horizon_s: float = math.inf) -> Array:
     return skew_matrix(COVARIANCE, gamma=GAMMA, xi=GAMMA, a_per_s=A, k=K, size=ONE, horizon_s=horizon_s)
 
@@ -37,7 +53,8 @@ def test_gamma_of_the_reference_case() -> None:
     capture = fill_capture(xi=GAMMA, k=K, size=ONE)
 
     assert capture == pytest.approx(np.array([0.361865, 0.363347]), abs=5e-7)
-    assert 2 * A * K * capture == pytest.approx(np.array([0.195407, 0.174407]), abs=5e-7)
+    curve = fill_curve(xi=GAMMA, a_per_s=A, k=K, size=ONE)
+    assert curve == pytest.approx(np.array([0.195407, 0.174407]), abs=5e-7)
     expected = np.array([[0.658196041, 0.175068415], [0.175068415, 0.441599117]])
     assert matrix() / math.sqrt(GAMMA) == pytest.approx(expected, abs=5e-10)
 
@@ -199,28 +216,20 @@ def test_two_venues_of_one_coin_share_its_risk() -> None:
     [
         {"gamma": 0.0},
         {"gamma": math.nan},
-        {"xi": -0.01},
         {"horizon_s": 0.0},
-        {"a_per_s": np.array([0.0, 1.0])},
-        {"k": np.array([math.nan, 1.0])},
-        {"size": np.ones(3)},
+        {"curve": np.array([0.0, 1.0])},
+        {"curve": np.array([math.nan, 1.0])},
+        {"curve": np.ones(3)},
         {"covariance": np.array([[1.0, math.nan], [math.nan, 1.0]])},
         {"covariance": np.ones((2, 3))},
     ],
 )
 def test_parameters_outside_their_domain_are_errors(changes: dict[str, object]) -> None:
-    terms: dict[str, object] = {
-        "covariance": COVARIANCE,
-        "gamma": GAMMA,
-        "xi": GAMMA,
-        "a_per_s": A,
-        "k": K,
-        "size": ONE,
-    } | changes
+    terms: dict[str, object] = {"covariance": COVARIANCE, "gamma": GAMMA, "curve": np.ones(2)} | changes
     covariance = terms.pop("covariance")
 
     with pytest.raises(ValueError, match="must be"):
-        skew_matrix(covariance, **terms)  # type: ignore[arg-type]
+        joint_skew.skew_matrix(covariance, **terms)  # type: ignore[arg-type]
 
 
 @given(

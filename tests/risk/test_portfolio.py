@@ -17,7 +17,7 @@ from actors.vocab.config.portfolio import PortfolioSettings
 from actors.vocab.config.quote import QuoteSettings
 from actors.vocab.market import Side
 from actors.vocab.orders import PositionAdjust
-from actors.vocab.portfolio import PortfolioView
+from actors.vocab.portfolio import FillCurve, PortfolioView
 from tests.risk.fleet import marks_of
 from tests.risk.stage import GATEWAY, MS, VENUE, Stage
 
@@ -167,6 +167,22 @@ def test_the_numbers_are_the_formulas() -> None:
     assert joint.mean_correlation == pytest.approx(0.7, abs=0.3)
 
 
+def test_what_an_engine_measures_of_its_fills_counts_in_the_next_numbers() -> None:
+    """Four times the curve halves a symbol's width (Γ_ii goes by D^-½ where nothing else does)."""
+    usual, busy = Market(), Market()
+    busy.stage.hear(f"quote-{BTC}", FillCurve(VENUE, BTC, 4 * busy.part.curve_of((VENUE, BTC))))
+    busy.stage.hear(f"quote-{ETH}", FillCurve(VENUE, ETH, 4 * busy.part.curve_of((VENUE, ETH))))
+    for bad in (math.nan, 0.0, -1.0, math.inf):
+        busy.stage.hear(f"quote-{ETH}", FillCurve(VENUE, ETH, bad))
+    for market in (usual, busy):
+        market.pass_s(8)
+
+    wide, narrow = usual.views(), busy.views()
+
+    for symbol in (BTC, ETH):
+        assert narrow[symbol].width_bps == pytest.approx(wide[symbol].width_bps / 2)
+
+
 def test_a_small_move_waits_for_the_interval() -> None:
     market = Market(publish_bps_min=10.0)
     market.pass_s(8)
@@ -274,7 +290,8 @@ def test_a_pause_of_the_loop_is_no_return() -> None:
 
 # --- the solver ----------------------------------------------------------------------------------------------------
 
-JOINT_TERMS = JointTerms(0.01, 0.01, 0.5, 0.7, math.inf, 1.0, 4, 0.01)
+CURVE = np.full(5, 0.2)
+JOINT_TERMS = JointTerms(0.01, math.inf, 1.0, 4, 0.01)
 
 
 def walk(samples: int, symbols: int) -> list[np.ndarray[Any, Any]]:
@@ -287,7 +304,7 @@ def test_symbols_that_were_seen_too_seldom_are_left_out() -> None:
     for row in rows[:12]:
         row[1] = np.nan
 
-    found = solve(tuple(rows), JOINT_TERMS)
+    found = solve(tuple(rows), CURVE, JOINT_TERMS)
 
     assert isinstance(found, Joint)
     assert found.columns.tolist() == [0, 2]
@@ -300,7 +317,7 @@ def test_bad_prices_of_one_symbol_harm_nobody(price: float) -> None:
     for row in rows:
         row[0] = price
 
-    found = solve(tuple(rows), JOINT_TERMS)
+    found = solve(tuple(rows), CURVE, JOINT_TERMS)
 
     assert isinstance(found, Joint)
     assert found.columns.tolist() == [1, 2]
@@ -310,7 +327,7 @@ def test_bad_prices_of_one_symbol_harm_nobody(price: float) -> None:
 def test_one_price_for_all_is_a_singular_covariance_and_works() -> None:
     rows = [np.full(5, row[0]) for row in walk(20, 1)]
 
-    found = solve(tuple(rows), JOINT_TERMS)
+    found = solve(tuple(rows), CURVE, JOINT_TERMS)
 
     assert isinstance(found, Joint)
     assert np.isfinite(found.matrix).all()
@@ -318,7 +335,7 @@ def test_one_price_for_all_is_a_singular_covariance_and_works() -> None:
 
 
 def test_nothing_usable_is_said_and_no_fault() -> None:
-    nothing = solve((np.array([np.nan]), np.array([np.nan])), JOINT_TERMS)
+    nothing = solve((np.array([np.nan]), np.array([np.nan])), CURVE, JOINT_TERMS)
     assert nothing == Unsolved("no symbol has 4 samples yet")
 
     market = Market()
