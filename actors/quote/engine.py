@@ -24,12 +24,12 @@ from typing import Any
 from actors.quote.book import BookView
 from actors.quote.budget import OrderBudget
 from actors.quote.counters import Counters
-from actors.quote.estimators.volatility import EwmaVolatility, kline_variance_per_s
 from actors.quote.events import Backlog, FeedLink, GatewayLink, InstrumentRow, RiskLink, Timer
 from actors.quote.figures import figures
 from actors.quote.inputs import SignalWatch
 from actors.quote.joint import JointTerms
 from actors.quote.lease import LeaseKeeper, wanted_lots
+from actors.quote.models.protocol import Estimates
 from actors.quote.neighbours import OwnPrices
 from actors.quote.orders import OwnOrders, Pending
 from actors.quote.placer import Occasion, Placer
@@ -114,9 +114,8 @@ class QuoteEngine:
         self.own.hanging_ns = int(quote.hanging_s_max * NS_PER_S)
         self.budget = OrderBudget()
         self.uptime = TwoSided()
-        self.volatility = EwmaVolatility.with_half_life(
-            quote.volatility_half_life_s, sample_ns=quote.volatility_sample_ms * NS_PER_MS
-        )
+        self.signals = SignalWatch(quote)
+        self.volatility = self.signals.volatility
         self.instrument: Instrument | None = None
         # For the model `portfolio` alone
         self.joint: JointTerms | None = None
@@ -155,7 +154,6 @@ class QuoteEngine:
         self._books: dict[str, BookView] = {}
         self._beat_ms = settings.feed.beat_interval_ms
         self._book = self._book_of(venue)
-        self._watch = SignalWatch()
 
         self._gateway = ""
         self._gateway_up = False
@@ -234,12 +232,12 @@ class QuoteEngine:
             return False
         trades = update.trades
         if trades.buys_count or trades.sells_count:  # by value: one that came over a link is another object
-            self._watch.flow.note(trades, now_ns)
+            self.signals.on_trades(trades, now_ns)
         if update.state is BookState.OK and update.bids and update.asks:
-            self.volatility.update((update.bids[0][0] + update.asks[0][0]) / 2, book.fresh_ns)
-        elif update.state is not BookState.OK:
-            # The move over a hole in the data is not a sample of volatility.
-            self.volatility.skip_gap()
+            self.signals.on_top(update.bids[0], update.asks[0], book.fresh_ns, now_ns)
+        else:
+            # The move over a hole in the data is not a sample of anything.
+            self.signals.skip_gap()
         return True
 
     def _book_of(self, venue: str) -> BookView:
@@ -252,13 +250,12 @@ class QuoteEngine:
         book.same_host = event.same_host
         if not event.up:
             book.forget()
-            self.volatility.skip_gap()
+            self.signals.skip_gap()
         return self._again(now_ns, Cause.TIMER)
 
     def _on_warm_up(self, event: WarmUp, now_ns: int) -> list[Command]:
-        variance = kline_variance_per_s(event.klines)
-        if event.venue == self.venue and variance is not None:
-            self.volatility.seed(variance)
+        if event.venue == self.venue:
+            self.signals.warm_up(event.klines)
         return []
 
     # --- gateway: orders, fills, position ---------------------------------------------------------------------
@@ -329,6 +326,7 @@ class QuoteEngine:
         if ours:
             self.counters.fills += 1
             self.own.on_fill(fill.ref, fill.lots, now_ns)
+            self.signals.on_fill(fill.side, self._mid_ticks(now_ns), now_ns)
         if booked is Booked.REPAIRED:
             self.counters.fills_repaired += 1
             return self._again(now_ns, Cause.FILL)
@@ -408,10 +406,9 @@ class QuoteEngine:
 
     def _size_up(self, now_ns: int) -> float:
         """Mid of a good book, else 0. The first request needs sizes before the first decision has made them."""
-        book = self._book
-        if self.instrument is None or book.problem(now_ns) is not None:
+        mid = self._mid_ticks(now_ns) if self.instrument is not None else 0.0
+        if not mid:
             return 0.0
-        mid = (book.bids[0][0] + book.asks[0][0]) / 2
         self._quoter.size_up(mid)
         return mid
 
@@ -438,7 +435,7 @@ class QuoteEngine:
             # Every number we hold counts the old steps: withdraw, and learn position and book anew.
             for book in self._books.values():
                 book.forget()
-            self.volatility.skip_gap()
+            self.signals.skip_gap()
             self._reconciled = False
             commands += self._pull((Reason.STARTING, "steps of the instrument changed"), now_ns)
             if self._gateway_up:
@@ -457,6 +454,7 @@ class QuoteEngine:
             commands += self._renew(now_ns)
         else:
             commands += self._renew_if_wished(now_ns)
+        self._refresh(now_ns)
         if self._opinion_ns and now_ns - self._signals_ns >= self._opinion_ns:
             commands += self._signals(now_ns)
         if self.joint is not None:
@@ -479,7 +477,22 @@ class QuoteEngine:
         if self.instrument is None or book.problem(now_ns) is not None or not self.volatility.ready:
             return []
         self._signals_ns = now_ns
-        return [self._watch.inputs(self.instrument, book.bids, book.asks, self.volatility.bps, now_ns)]
+        return [self.signals.inputs(self.instrument, book.bids[0][0], book.asks[0][0], now_ns)]
+
+    def _refresh(self, now_ns: int) -> None:
+        """What the models know besides the book, once a second while the book is good."""
+        mid = self._mid_ticks(now_ns)
+        self.signals.settle(mid, now_ns)
+        if mid and self.instrument is not None and self.signals.due(now_ns):
+            quoter, book = self._quoter, self._book
+            estimates = self.signals.refresh(self.instrument, book.bids, book.asks, quoter.estimates, now_ns)
+            if estimates is not quoter.estimates:
+                quoter.take(estimates)
+
+    def _mid_ticks(self, now_ns: int) -> float:
+        """Mid of a good book, else 0."""
+        book = self._book
+        return (book.bids[0][0] + book.asks[0][0]) / 2 if book.problem(now_ns) is None else 0.0
 
     # --- the decision --------------------------------------------------------------------------------------------
 
@@ -608,6 +621,11 @@ class QuoteEngine:
     def fair_ticks(self) -> float:
         """Fair price of the last decision; 0 before the first."""
         return self._quoter.fair_ticks
+
+    @property
+    def estimates(self) -> Estimates:
+        """What the model knows besides the book."""
+        return self._quoter.estimates
 
     @property
     def seq_holes_count(self) -> int:

@@ -41,6 +41,7 @@ def figures(engine: QuoteEngine, now_ns: int) -> dict[str, Any]:
         "two_sided_ns": uptime.live_ns(now_ns),
         "first_quote_ns": uptime.first_ns,
         "volatility_bps": engine.volatility.bps,
+        "signals": engine.signals.figures(engine.estimates, now_ns),
         "lease_left_ms": wallet.lease_left_ms(now_ns),
         "lease_long_lots": wallet.long_lots,
         "lease_short_lots": wallet.short_lots,

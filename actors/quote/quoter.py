@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from actors.quote.bands import NO_BAND, PriceBands
 from actors.quote.budget import OrderBudget
+from actors.quote.estimators.microprice import FairTable, fair_table
 from actors.quote.estimators.volatility import EwmaVolatility
 from actors.quote.ladder import (
     SpreadLimits,
@@ -78,6 +79,7 @@ class Quoter:
         self._placer = placer
         self._refresh_ns = quote.refresh_interval_ms * NS_PER_MS
         self._row: Instrument | None = None
+        self._table: FairTable | None = None  # None: fair price by weight
         self.model: PricingModel = make_model(quote)
         self.estimates = estimates_of(quote)
         self.sizes = Sizes(quote)
@@ -94,6 +96,7 @@ class Quoter:
         self._placer.perp = row.market == "perp"
         self.sizes.forget()
         self.bands.use(row)
+        self._table = fair_table(self._settings, row)
         self.take(self.estimates)
 
     def take(self, estimates: Estimates) -> None:
@@ -121,7 +124,11 @@ class Quoter:
         """Commands that bring the live orders nearer to the wished ones, or why nothing can be wished."""
         (bid_ticks, bid_lots), (ask_ticks, ask_lots) = top
         settings, sizes = self._settings, self.sizes
-        fair = self.fair_ticks = fair_ticks(bid_ticks, bid_lots, ask_ticks, ask_lots, weight=settings.microprice_weight)
+        if self._table is None:
+            fair = fair_ticks(bid_ticks, bid_lots, ask_ticks, ask_lots, weight=settings.microprice_weight)
+        else:
+            fair = self._table.fair_ticks(bid_ticks, bid_lots, ask_ticks, ask_lots)
+        self.fair_ticks = fair
         if self._row is None:
             return NoQuote(Reason.STARTING, "instrument not known yet")
         sizes.follow(fair, self._row)

@@ -8,6 +8,10 @@ none, or a cell that the recording never showed.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
+
+from actors.vocab.config import QuoteSettings
+from actors.vocab.instruments import Instrument
 
 
 class FairTable:
@@ -32,3 +36,14 @@ class FairTable:
         row = self._ticks[min(int(spread + 0.5), self._rows) - 1]
         moved = mid + row[min(int(bid_lots / total * columns), columns - 1)]
         return bid_ticks if moved < bid_ticks else ask_ticks if moved > ask_ticks else moved
+
+
+def fair_table(settings: QuoteSettings, row: Instrument) -> FairTable | None:
+    """The table that the settings hold for this instrument; None where fair prices are weighted: as set, for a symbol
+    without a table, and for a table of another tick size, whose rows would mean other spreads."""
+    if settings.fair_value != "table":
+        return None
+    found = settings.microprice_tables.get(row.symbol)
+    if found is None or Decimal(found.tick_size) != row.tick:
+        return None
+    return FairTable(found.ticks)

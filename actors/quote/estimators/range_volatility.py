@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from statistics import fmean, variance
+from statistics import fmean, median, variance
 
 from actors.vocab.market import Kline
 
@@ -62,6 +62,24 @@ def close_to_close(klines: Sequence[Kline]) -> float | None:
     if len(used) < 3:
         return None
     return math.sqrt(variance(math.log(after.close_ticks / before.close_ticks) for before, after in pairwise(used)))
+
+
+ESTIMATORS: dict[str, Callable[[Sequence[Kline]], float | None]] = {
+    "parkinson": parkinson,
+    "garman_klass": garman_klass,
+    "rogers_satchell": rogers_satchell,
+    "yang_zhang": yang_zhang,
+}
+
+
+def variance_per_s(klines: Sequence[Kline], name: str) -> float | None:
+    """The variance of log returns per second by the estimator of that name, from candles of one length; None where
+    they are too few or have no length."""
+    per_candle = ESTIMATORS[name](klines)
+    spans_ms = [one.close_ms - one.open_ms + 1 for one in usable(klines) if one.close_ms > one.open_ms]
+    if per_candle is None or not spans_ms:
+        return None
+    return per_candle**2 / (median(spans_ms) / 1000)
 
 
 def usable(klines: Sequence[Kline]) -> list[Kline]:

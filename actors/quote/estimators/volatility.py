@@ -12,32 +12,12 @@ import math
 from collections import deque
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Protocol
 
 from actors.vocab.market import Kline
 from actors.vocab.units import NS_PER_S
 
 BPS_PER_ONE = 1e4
 SECONDS_PER_YEAR = 365 * 86_400
-
-
-class Volatility(Protocol):
-    """What an engine asks of either estimator."""
-
-    def update(self, price: float, now_ns: int) -> None: ...
-
-    def skip_gap(self) -> None: ...
-
-    def seed(self, variance_per_s: float) -> None: ...
-
-    @property
-    def ready(self) -> bool: ...
-
-    @property
-    def per_root_s(self) -> float: ...
-
-    @property
-    def bps(self) -> float: ...
 
 
 class EwmaVolatility:

@@ -17,7 +17,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from actors.vocab.config.base import Settings
+from actors.vocab.config.estimators import EstimatorSettings
 
 ModelName = Literal["avellaneda_stoikov", "glft", "riccati", "portfolio", "fixed", "article"]
 
@@ -25,7 +25,7 @@ ModelName = Literal["avellaneda_stoikov", "glft", "riccati", "portfolio", "fixed
 EXACT_ORDERS_MAX = 100
 
 
-class QuoteSettings(Settings):
+class QuoteSettings(EstimatorSettings):
     model: ModelName = Field("avellaneda_stoikov", description="pricing model by name")
     gamma: float = Field(0.1, ge=1e-9, le=1000, description="risk aversion, per basis point and order")
     horizon_s: float = Field(30.0, ge=1e-3, le=86_400, description="T - t, held constant: a rolling horizon")
@@ -105,22 +105,10 @@ class QuoteSettings(Settings):
         """The ladder's own cap in orders."""
         return self.position_usd_max / self.order_usd
 
-    intensity: Literal["fixed", "live"] = Field(
-        "fixed", description="the two above, or estimated per side from trades, beginning from them or from candles"
-    )
-    intensity_interval_ms: int = Field(
-        1_000, ge=50, le=60_000, description="live: life of a quote; its deepest trade is counted, at most one a side"
-    )
-    intensity_half_life_s: float = Field(900.0, ge=1, le=86_400, description="live: how fast counts are forgotten")
-    intensity_k_bps_min: float = Field(0.02, gt=0, le=100, description="live: k is kept above")
-    intensity_k_bps_max: float = Field(20.0, gt=0, le=1_000, description="live: k is kept below")
-
     @model_validator(mode="after")
     def _relations(self) -> QuoteSettings:
         if self.spread_bps_min > self.spread_bps_max:
             raise ValueError("spread_bps_min must not exceed spread_bps_max")
-        if self.intensity_k_bps_min > self.intensity_k_bps_max:
-            raise ValueError("intensity_k_bps_min must not exceed intensity_k_bps_max")
         if self.order_usd > self.position_usd_max:
             raise ValueError("order_usd must not exceed position_usd_max")
         if self.glft_solution == "exact" and self.position_orders_max > EXACT_ORDERS_MAX:

@@ -12,6 +12,7 @@ from actors.quote.estimators.range_volatility import (
     garman_klass,
     parkinson,
     rogers_satchell,
+    variance_per_s,
     yang_zhang,
 )
 from actors.vocab.market import Kline
@@ -61,3 +62,9 @@ def test_a_price_that_stands_has_no_volatility(estimator: Estimator, expected: f
 
     assert found == 0.0
     assert not math.copysign(1, found) < 0
+
+
+def test_variance_per_second_of_minute_candles() -> None:
+    assert variance_per_s(KLINES, "parkinson") == pytest.approx(0.010922092847**2 / 60, rel=1e-9)
+    assert variance_per_s(KLINES[:1], "yang_zhang") is None
+    assert variance_per_s([], "parkinson") is None
