@@ -8,9 +8,11 @@ from pipelines.exits import run as run_command
 from pipelines.study.as2008 import as2008
 from pipelines.study.intensity import intensity
 from pipelines.study.markouts import markouts
+from pipelines.study.microprice import microprice
+from pipelines.study.signals import signals
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
-for each in (as2008, markouts, intensity):
+for each in (as2008, markouts, intensity, microprice, signals):
     app.command()(each)
 
 

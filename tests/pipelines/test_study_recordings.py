@@ -41,7 +41,7 @@ def test_mids_are_the_last_at_or_before(recording: Path) -> None:
     assert np.isnan(tape.mid_at(np.array([at[0] - 1, at[-1] + 1]))).all()
 
 
-@pytest.mark.parametrize("study", ["markouts", "intensity"])
+@pytest.mark.parametrize("study", ["markouts", "intensity", "microprice", "signals"])
 def test_a_study_writes_a_page_that_opens_offline(study: str, recording: Path, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
 

@@ -12,6 +12,10 @@ from decimal import Decimal
 
 from actors.vocab.config import QuoteSettings
 from actors.vocab.instruments import Instrument
+from actors.vocab.units import BPS
+
+# No top of a book says more than this of the price: a table that does was fitted to an accident.
+SHIFT_BPS_MAX = 5.0
 
 
 class FairTable:
@@ -26,7 +30,11 @@ class FairTable:
         self._columns = len(self._ticks[0])
 
     def fair_ticks(self, bid_ticks: float, bid_lots: float, ask_ticks: float, ask_lots: float) -> float:
-        """Between bid and ask whatever the table says."""
+        """Within half the spread of the mid or `SHIFT_BPS_MAX`, whatever the table says.
+
+        Where a tick is small against a move, the micro-price lies ticks outside the spread, and held inside it would
+        lose nearly all it knows; the ladder keeps quotes from crossing by itself.
+        """
         mid = (bid_ticks + ask_ticks) / 2
         total = bid_lots + ask_lots
         spread = ask_ticks - bid_ticks
@@ -34,8 +42,9 @@ class FairTable:
             return mid
         columns = self._columns
         row = self._ticks[min(int(spread + 0.5), self._rows) - 1]
-        moved = mid + row[min(int(bid_lots / total * columns), columns - 1)]
-        return bid_ticks if moved < bid_ticks else ask_ticks if moved > ask_ticks else moved
+        shift = row[min(int(bid_lots / total * columns), columns - 1)]
+        bound = max(spread / 2, mid * SHIFT_BPS_MAX * BPS)
+        return mid + max(-bound, min(bound, shift))
 
 
 def fair_table(settings: QuoteSettings, row: Instrument) -> FairTable | None:

@@ -25,6 +25,8 @@ Floats = NDArray[np.float64]
 TERMS = 6
 # A jump says little of the next one: larger moves count as this many ticks, so that one liquidation is not a pattern.
 MOVE_TICKS_MAX = 50.0
+# A cell counts half at so many observations, with the mirrored ones: rare wide spreads fit to accidents.
+COUNT_HALF = 50
 # States that never moved are left where they are instead of making the equations singular.
 STAY_SLACK = 1e-9
 
@@ -39,7 +41,7 @@ class Tops(NamedTuple):
 
 
 class MicropriceFit(NamedTuple):
-    ticks: Floats  # (spreads, buckets): micro-price less mid; 0 where nothing was seen
+    ticks: Floats  # (spreads, buckets): micro-price less mid; 0 where nothing was seen, less where little was
     counts: NDArray[np.int64]  # (spreads, buckets): observations, without the mirrored ones
 
 
@@ -68,9 +70,10 @@ def fit(tops: Tops, *, buckets_count: int = 10, spreads_count: int = 4) -> Micro
     np.add.at(reward, froms, both)
     seen = np.maximum(1.0, (stay + go).sum(axis=1))
     found = adjustments(stay / seen[:, None], reward / seen, go / seen[:, None], terms=TERMS)
+    counts = np.bincount(state, minlength=size).reshape(spreads_count, buckets_count)
+    both_counts = counts + counts[:, ::-1]
     return MicropriceFit(
-        found.reshape(spreads_count, buckets_count),
-        np.bincount(state, minlength=size).reshape(spreads_count, buckets_count),
+        found.reshape(spreads_count, buckets_count) * (both_counts / (both_counts + COUNT_HALF)), counts
     )
 
 

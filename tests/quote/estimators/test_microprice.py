@@ -82,6 +82,7 @@ def test_a_recording_without_two_good_tops_is_refused(rows: list[tuple[float, fl
         fit(tops(rows))
 
 
+WILD = FairTable([[-1e9, 1e9], [1e300, -1e300]])
 TABLE = FairTable([[-0.4, 0.0, 0.4], [-0.9, 0.0, 5.0]])
 
 
@@ -95,7 +96,8 @@ TABLE = FairTable([[-0.4, 0.0, 0.4], [-0.9, 0.0, 5.0]])
         ((100, 0, 101, 9), 100.1),
         ((100, 1, 102, 9), 100.1),
         ((100, 1, 150, 9), 124.1),  # wider than any row: the last one
-        ((100, 9, 102, 1), 102),  # never beyond the best price
+        ((100, 9, 102, 1), 102),  # half the spread, wider than 5 bps here
+        ((100_000, 9, 100_002, 1), 100_006),  # outside the spread
         ((100, 0, 101, 0), 100.5),
         ((101, 5, 100, 5), 100.5),  # crossed: the mid
     ],
@@ -105,5 +107,8 @@ def test_the_table_is_looked_up(top: tuple[int, int, int, int], expected: float)
 
 
 @given(st.integers(1, 10**6), st.integers(1, 10), st.integers(0, 10**6), st.integers(0, 10**6))
-def test_fair_price_stays_inside_the_spread(bid: int, spread: int, bid_lots: int, ask_lots: int) -> None:
-    assert bid <= TABLE.fair_ticks(bid, bid_lots, bid + spread, ask_lots) <= bid + spread
+def test_fair_price_stays_near_the_mid(bid: int, spread: int, bid_lots: int, ask_lots: int) -> None:
+    mid = bid + spread / 2
+    fair = WILD.fair_ticks(bid, bid_lots, bid + spread, ask_lots)
+
+    assert abs(fair - mid) <= max(spread / 2, 5e-4 * mid) + 1e-6
