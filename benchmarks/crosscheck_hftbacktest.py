@@ -13,7 +13,6 @@ import argparse
 import json
 import subprocess
 import tempfile
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -75,9 +74,7 @@ def main() -> None:
     settings = load_settings(overrides=given.set)
     chain = Chain([facts], settings, seed=1)
     asked = Asked(chain)
-    began_s = time.process_time()
     chain.run(frames)
-    took_s = time.process_time() - began_s
     (instrument,) = asked.exchange.instruments()
     symbol = instrument.symbol
     sim = settings.sim
@@ -102,18 +99,20 @@ def main() -> None:
         )
         subprocess.run([given.python, str(SIDE), str(folder)], check=True)
         theirs = json.loads((folder / "fills.json").read_text())
-    print(json.dumps(compared(chain, asked, theirs, symbol) | speed(chain, theirs, took_s)))
+    print(json.dumps(compared(chain, asked, theirs, symbol, fee=sim.maker_fee_bps / 1e4)))
 
 
-def compared(chain: Chain, asked: Asked, theirs: dict[str, Any], symbol: str) -> dict[str, Any]:
+def compared(chain: Chain, asked: Asked, theirs: dict[str, Any], symbol: str, *, fee: float) -> dict[str, Any]:
     ours: Counter[tuple[int, int]] = Counter()
     when: dict[tuple[int, int], int] = {}
-    for row in asked.exchange.ledger.trades(ACCOUNT, symbol):
+    trades = asked.exchange.ledger.trades(ACCOUNT, symbol)
+    for row in trades:
         key = (number(row.fill.client_id), row.fill.price_ticks)
         ours[key] += row.fill.lots
         when[key] = row.fill.event_ns
     (instrument,) = asked.exchange.instruments()
     found: Counter[tuple[int, int]] = Counter()
+    sides = {number(row.fill.client_id): int(row.fill.side) for row in trades}
     ended: dict[tuple[int, int], float] = {}
     for order_id, exchange_ns, ticks, qty in theirs["fills"]:
         key = (int(order_id), int(ticks))
@@ -121,14 +120,19 @@ def compared(chain: Chain, asked: Asked, theirs: dict[str, Any], symbol: str) ->
         ended[key] = exchange_ns
     late_us = [(ended[key] - at_ns) / 1e3 for key, at_ns in when.items() if key in ended]
     same = sum((ours & found).values())
-    net_usd = float(chain.risk.engine.summary()["pnl"]["net_usd"])
+    missing_usd = 0.0  # what the executions that only we have are worth at the end, fees taken off
+    for (order_id, ticks), lots in (ours - found).items():
+        price, size = ticks * instrument.tick_float, lots * instrument.lot_float
+        missing_usd += size * (sides[order_id] * (theirs["mid"] - price) - price * fee)
+    pnl = chain.risk.engine.summary()["pnl"]
+    net_usd = float(pnl["net_usd"]) - float(pnl.get("stock_usd", 0.0))  # coins that a spot account began with
     return {
         "actions": dict(Counter(("place", "replace", "cancel")[row[1]] for row in asked.rows)),
         "lots_ours": sum(ours.values()),
         "lots_theirs": sum(found.values()),
         "lots_theirs_in_all": round(theirs["volume"] / instrument.lot_float),
         "position_lots": [
-            sum(row.fill.lots * row.fill.side for row in asked.exchange.ledger.trades(ACCOUNT, symbol)),
+            sum(row.fill.lots * row.fill.side for row in trades),
             round(theirs["position"] / instrument.lot_float),
         ],
         "lots_same_order_and_price": same,
@@ -138,16 +142,7 @@ def compared(chain: Chain, asked: Asked, theirs: dict[str, Any], symbol: str) ->
         "last_fill_time_us_max": max(map(abs, late_us), default=0.0),
         "net_usd_ours": round(net_usd, 4),
         "net_usd_theirs": round(theirs["net"], 4),
-    }
-
-
-def speed(chain: Chain, theirs: dict[str, Any], took_s: float) -> dict[str, Any]:
-    """Ours runs protocol, book, quotes, risk, gateway and venue; theirs the book and the venue, and decides nothing."""
-    return {
-        "frames": chain.frames_count,
-        "frames_per_s_ours": round(chain.frames_count / took_s),
-        "decisions_per_s_ours": round(chain.decisions_count / took_s),
-        "frames_per_s_theirs": round(chain.frames_count / theirs["watch_s"]),
+        "net_usd_theirs_with_those": round(theirs["net"] + missing_usd, 4),
     }
 
 

@@ -91,6 +91,7 @@ def main(folder: Path) -> None:
         "volume": state.trading_volume,
         "balance": state.balance,
         "fee": state.fee,
+        "mid": mid,
         "net": state.balance + state.position * mid - state.fee,
     }
     hbt.close()
