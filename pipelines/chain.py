@@ -15,12 +15,14 @@ from actors.sim.orders_log import order_lines
 from actors.sim.recording import SNAPSHOT, RecordedFrame, RecordingFacts
 from actors.transport.step_plan import Cast
 from actors.transport.step_times import LEAD_NS, Frame, Step, moments, steps
+from actors.transport.venue_latency import feed_latency
 from actors.vocab.config import FleetSettings
 from actors.vocab.control import Instruments, QuoteGroup
 from actors.vocab.instruments import Instrument
 from actors.vocab.market import BookUpdate, Marks, WarmUp
 from actors.vocab.message import Message
 from actors.vocab.units import NS_PER_MS, NS_PER_S
+from actors.vocab.venue_io import MarketEvent
 from pipelines.chain_seats import RISK, FeedSeat, GatewaySeat, QuoteSeat, RiskSeat, Seat
 from pipelines.chain_venue import ACCOUNT, LocalVenue
 
@@ -65,6 +67,8 @@ class Chain:
         self._venue_of = [self.venues[each.market] for each in facts]
         self._markets: list[LocalVenue] = list(self.venues.values())
         groups = tuple(groups) or tuple(QuoteGroup(f"quote:{symbol}", (symbol,)) for symbol in self.symbols)
+        # frame -> what it means, while it is on its way to us
+        self._heard_later: dict[int, MarketEvent | None] = {}
         self._deferred: list[tuple[Seat, str, Callable[[], object]]] = []
         self._seat(groups, seed, run_id)
 
@@ -84,7 +88,8 @@ class Chain:
             until_ns=self._until_ns,
         )
         was_ending = False
-        for step in steps(played, start_ns=self.now_ns, next_due_ns=self._next_due_ns):
+        latency = feed_latency(self.settings.sim, self._facts)
+        for step in steps(played, start_ns=self.now_ns, next_due_ns=self._next_due_ns, latency=latency):
             self._step(step, first_ending=step.ending and not was_ending)
             was_ending = step.ending
             yield step
@@ -163,12 +168,17 @@ class Chain:
     def _step(self, step: Step, *, first_ending: bool) -> None:
         for venue in self._markets:
             venue.begin(step.begin_ns)
+        if step.venue_only:
+            for index, frame in step.frames:
+                self._heard_later[id(frame)] = self._match(index, frame, step.begin_ns)
+            return
         if self._deferred:
             deferred, self._deferred = self._deferred, []
             for seat, sender, call in deferred:
                 seat.turn.peer(sender, call)
-        for index, frame in step.frames:
-            self._play(index, frame)
+        for index, frame in step.sent:
+            event = self._match(index, frame, frame.recv_ns) if step.frames else self._heard_later.pop(id(frame))
+            self._send(index, frame, event)
         now_ns = self.now_ns = step.now_ns
         for venue in self._markets:
             venue.answer(now_ns)
@@ -179,17 +189,19 @@ class Chain:
         for venue in self._markets:
             venue.let_in(now_ns)
 
-    def _play(self, index: int, frame: RecordedFrame) -> None:
-        venue = self._venue_of[index]
-        if frame.channel == SNAPSHOT:
-            symbols = self._facts[index].symbols
-            # A snapshot in the file of one symbol need not name it.
-            venue.play(frame, snapshot_of=frame.symbol or (symbols[0].symbol if len(symbols) == 1 else ""))
-            return
-        self.frames_count += 1
-        event = venue.play(frame, snapshot_of="")
-        feed = self._feed_of.get((venue.venue, frame.symbol))
-        if feed is not None:
+    def _match(self, index: int, frame: RecordedFrame, now_ns: int) -> MarketEvent | None:
+        """Our orders meet a recorded frame; returns what it means."""
+        if frame.channel != SNAPSHOT:
+            self.frames_count += 1
+            return self._venue_of[index].play(frame, now_ns, snapshot_of="")
+        symbols = self._facts[index].symbols
+        # A snapshot in the file of one symbol need not name it.
+        snapshot_of = frame.symbol or (symbols[0].symbol if len(symbols) == 1 else "")
+        return self._venue_of[index].play(frame, now_ns, snapshot_of=snapshot_of)
+
+    def _send(self, index: int, frame: RecordedFrame, event: MarketEvent | None) -> None:
+        feed = self._feed_of.get((self._venue_of[index].venue, frame.symbol))
+        if feed is not None and frame.channel != SNAPSHOT:
             feed.play(event, frame)
 
     def _next_due_ns(self) -> int:

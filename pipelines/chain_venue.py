@@ -123,9 +123,8 @@ class LocalVenue:
         if commands:
             self._carry(commands, now_ns)
 
-    def play(self, frame: RecordedFrame, *, snapshot_of: str) -> MarketEvent | None:
+    def play(self, frame: RecordedFrame, now_ns: int, *, snapshot_of: str) -> MarketEvent | None:
         """Our orders meet the recorded event before anybody can react to it; returns what the frame means."""
-        now_ns = frame.recv_ns
         if frame.channel == SNAPSHOT:
             if snapshot_of:
                 snapshot = self._reader.decode_snapshot(snapshot_of, frame.data)

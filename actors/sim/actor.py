@@ -35,7 +35,7 @@ from actors.transport.step_plan import cast_of
 from actors.transport.step_times import LEAD_NS
 from actors.transport.venue_desk import VenueClock
 from actors.transport.venue_keys import make_key_file
-from actors.transport.venue_latency import order_latency
+from actors.transport.venue_latency import feed_latency, order_latency
 from actors.transport.venue_pace import Barrier, BarrierPace, Pace, RealTimePace
 from actors.transport.venue_recording import refuse_apart, survey_file
 from actors.transport.venue_replay import PREROLL_NS, Replay
@@ -302,6 +302,7 @@ class SimVenueActor:
             lead_ns=LEAD_NS if self._door is not None else PREROLL_NS,
             length_s=self._length_s,
             moment_ns=int(self._settings.sim.moment_us * 1_000) if self._door is not None else 0,
+            latency=feed_latency(self._settings.sim, facts) if self._door is not None else None,
         )
         if not self._hold:
             self._replay.release()

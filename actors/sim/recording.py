@@ -56,6 +56,10 @@ class RecordingFacts(msgspec.Struct, frozen=True):
     snapshots: tuple[RecordedFrame, ...]  # each with its symbol; one that could be any symbol's is left out
     first_ns: int
     last_ns: int
+    # Receive time less the venue's stamp, of the fastest and the slowest frame; the two clocks need not agree. Both 0
+    # where no frame is stamped.
+    fastest_ns: int = 0
+    slowest_ns: int = 0
 
 
 class _Line(msgspec.Struct, gc=False):
@@ -74,6 +78,7 @@ class _Prices(msgspec.Struct, gc=False):
     """All prices and sizes that a frame or snapshot may carry. Old spot trades have integer order ids in `a`, `b`."""
 
     e: str = ""
+    E: int = 0
     u: int = -1
     p: str = ""
     q: str = ""
@@ -167,6 +172,7 @@ def survey(frames: Iterable[RecordedFrame], *, name: str) -> RecordingFacts:
     market: Market | None = None
     snapshots: list[RecordedFrame] = []
     frames_count = first_ns = last_ns = 0
+    lags_ns: tuple[int, int] | None = None
     for frame in frames:
         first_ns = first_ns or frame.recv_ns
         last_ns = frame.recv_ns
@@ -176,6 +182,9 @@ def survey(frames: Iterable[RecordedFrame], *, name: str) -> RecordingFacts:
             snapshots.append(frame)
             continue
         frames_count += 1
+        if content.E:
+            lag_ns = frame.recv_ns - content.E * _NS_PER_UNIT[13]
+            lags_ns = (min(lags_ns[0], lag_ns), max(lags_ns[1], lag_ns)) if lags_ns else (lag_ns, lag_ns)
         symbol = frame.symbol
         if frame.stream:
             streams.setdefault(symbol, {})[frame.stream] = None
@@ -211,6 +220,8 @@ def survey(frames: Iterable[RecordedFrame], *, name: str) -> RecordingFacts:
         snapshots=tuple(snapshots),
         first_ns=first_ns,
         last_ns=last_ns,
+        fastest_ns=lags_ns[0] if lags_ns else 0,
+        slowest_ns=lags_ns[1] if lags_ns else 0,
     )
 
 

@@ -7,7 +7,9 @@ last one for the cancels.
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import Protocol
 
 from actors.sim.recording import SNAPSHOT, RecordedFrame
 from actors.vocab.message import Record
@@ -25,12 +27,23 @@ Frame = tuple[int, RecordedFrame]  # (which recording, frame)
 
 
 class Step(Record, frozen=True):
-    """What was due by `begin_ns` is done, then the frames leave; everybody's clock shows `now_ns`."""
+    """What was due by `begin_ns` is done, the venue's book takes `frames`, then `sent` leave; everybody's clock shows
+    `now_ns`. Without feed latency both are the same frames."""
 
     begin_ns: int
     now_ns: int
     frames: Sequence[Frame] = ()
+    sent: Sequence[Frame] = ()
     ending: bool = False  # the recording is over
+    venue_only: bool = False  # feed latency: nobody else takes a step, they will hear of it later
+
+
+class FeedLatency(Protocol):
+    """How long a recorded frame was on its way to us, never more than `slowest_ns`."""
+
+    slowest_ns: int
+
+    def of(self, frame: RecordedFrame) -> int: ...
 
 
 def moments(
@@ -56,24 +69,63 @@ def moments(
         yield moment
 
 
-def steps(played: Iterable[Sequence[Frame]], *, start_ns: int, next_due_ns: Callable[[], int]) -> Iterator[Step]:
-    """`next_due_ns` is asked between steps: when an exchange has something to do next."""
-    now_ns = start_ns
+def steps(
+    played: Iterable[Sequence[Frame]],
+    *,
+    start_ns: int,
+    next_due_ns: Callable[[], int],
+    latency: FeedLatency | None = None,
+) -> Iterator[Step]:
+    """`next_due_ns` is asked between steps: when an exchange has something to do next. With `latency` the venue's book
+    takes each frame so much earlier than we hear of it; recorded times are our own, as a recorder stamps them."""
+    now_ns = venue_ns = start_ns
     interval_ns = LEAD_STEP_NS
-    for moment in played:
-        first_ns, last_ns = moment[0][1].recv_ns, moment[-1][1].recv_ns
+    for at_ns, frames, sent in _together(played) if latency is None else _apart(played, latency):
         while True:
-            next_ns = min(max(next_due_ns(), now_ns + STEP_MIN_NS), now_ns + interval_ns)
-            if next_ns >= first_ns:
+            next_ns = max(min(max(next_due_ns(), now_ns + STEP_MIN_NS), now_ns + interval_ns), venue_ns)
+            if next_ns >= at_ns:
                 break
             now_ns = next_ns
             yield Step(now_ns, now_ns)
-        begin_ns = max(now_ns, first_ns)
-        now_ns = max(now_ns, last_ns)
-        yield Step(begin_ns, now_ns, moment)
-        if interval_ns != IDLE_STEP_NS and any(frame.channel != SNAPSHOT for _, frame in moment):
+        begin_ns = max(now_ns, venue_ns, at_ns)
+        if not sent:
+            venue_ns = begin_ns
+            yield Step(begin_ns, begin_ns, frames, venue_only=True)
+            continue
+        now_ns = max(begin_ns, sent[-1][1].recv_ns)
+        yield Step(begin_ns, now_ns, frames, sent)
+        if interval_ns != IDLE_STEP_NS and any(frame.channel != SNAPSHOT for _, frame in sent):
             interval_ns = IDLE_STEP_NS
     end_ns = now_ns + DRAIN_NS
     while now_ns < end_ns:
         now_ns += LEAD_STEP_NS
         yield Step(now_ns, now_ns, ending=True)
+
+
+_Play = tuple[int, Sequence[Frame], Sequence[Frame]]  # (when, what the venue's book takes, what is sent)
+
+
+def _together(played: Iterable[Sequence[Frame]]) -> Iterator[_Play]:
+    for moment in played:
+        yield moment[0][1].recv_ns, moment, moment
+
+
+def _apart(played: Iterable[Sequence[Frame]], latency: FeedLatency) -> Iterator[_Play]:
+    """Every frame twice, in time order; at one time the venue's book comes first."""
+    ahead: list[tuple[int, int, int, Sequence[Frame]]] = []  # heap of (when, book before sending, number, frames)
+    number = 0
+    for moment in played:
+        heard_ns = moment[0][1].recv_ns
+        for item in moment:
+            heapq.heappush(ahead, (item[1].recv_ns - latency.of(item[1]), 0, number, (item,)))
+            number += 1
+        heapq.heappush(ahead, (heard_ns, 1, number, moment))
+        while ahead and ahead[0][0] < heard_ns - latency.slowest_ns:
+            yield _next(ahead)
+    while ahead:
+        yield _next(ahead)
+
+
+def _next(ahead: list[tuple[int, int, int, Sequence[Frame]]]) -> _Play:
+    at_ns, heard, _number, frames = heapq.heappop(ahead)
+    return (at_ns, (), frames) if heard else (at_ns, frames, ())

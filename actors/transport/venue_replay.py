@@ -12,9 +12,9 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from actors.sim.recording import SNAPSHOT, RecordedFrame, RecordingFacts
+from actors.sim.recording import SNAPSHOT, RecordingFacts
 from actors.transport.step_gate import END, FREE
-from actors.transport.step_times import LEAD_STEP_NS, moments
+from actors.transport.step_times import LEAD_STEP_NS, FeedLatency, Frame, moments
 from actors.transport.step_times import steps as step_times
 from actors.transport.venue_desk import Wake
 from actors.transport.venue_pace import Pace
@@ -48,9 +48,11 @@ class Replay:
         lead_ns: int = PREROLL_NS,
         length_s: float = 0.0,
         moment_ns: int = 0,
+        latency: FeedLatency | None = None,
     ) -> None:
         """`symbols` are those to play; empty: all that were recorded. `lead_ns`: lock-step starts so long before.
-        `length_s`: recorded seconds to play, 0 for all. `moment_ns`: frames so close to the first leave with it."""
+        `length_s`: recorded seconds to play, 0 for all. `moment_ns`: frames so close to the first leave with it.
+        `latency`: lock-step with a fleet alone."""
         self._symbols = frozenset(symbols or (symbol.symbol for each in facts for symbol in each.symbols))
         self._paths = paths
         self._facts = facts
@@ -61,6 +63,7 @@ class Replay:
         self._start_ns = min(each.first_ns for each in facts) - lead_ns
         self._until_ns = int(min(each.first_ns for each in facts) + length_s * NS_PER_S) if length_s else 0
         self._moment_ns = moment_ns
+        self._latency = latency
         self._cut = False
         self.ended_ns = 0  # lock-step with a fleet: recorded time of the last step
         self.ended = asyncio.Event()
@@ -118,7 +121,7 @@ class Replay:
             "length_s": (last_ns - first_ns) / NS_PER_S,
         }
 
-    def _moments(self) -> Iterator[list[tuple[int, RecordedFrame]]]:
+    def _moments(self) -> Iterator[list[Frame]]:
         """All frames of one moment, as (index of the file, frame), until the recordings end or are cut."""
         played = moments(
             merge_frames(self._paths), symbols=self._symbols, moment_ns=self._moment_ns, until_ns=self._until_ns
@@ -134,18 +137,24 @@ class Replay:
         await steps.ready()
         self.state = "playing"
         now_ns = self._start_ns
-        for step in step_times(self._moments(), start_ns=now_ns, next_due_ns=self._next_due_ns):
-            now_ns = step.now_ns
+        played = step_times(self._moments(), start_ns=now_ns, next_due_ns=self._next_due_ns, latency=self._latency)
+        for step in played:
             self._begin_moment(step.begin_ns)
+            if step.venue_only:
+                self._match(step.frames)
+                continue
+            now_ns = step.now_ns
             if step.ending:
                 self.state = "ending"
-            self._send_moment(step.frames)
+            if step.frames:
+                self._send_moment(step.frames)
+            else:
+                self._send(step.sent)
             self._hold(now_ns)
             await steps.take(now_ns, END if step.ending else "")
         self.ended_ns = now_ns
         now_ns += LEAD_STEP_NS
         self._begin_moment(now_ns)
-        self._send_moment(())
         await steps.take(now_ns, FREE)
         steps.open()
         for clock in {id(stage.clock): stage.clock for stage in self._distinct()}.values():
@@ -162,7 +171,7 @@ class Replay:
             stage.server.expire_keys()
             stage.server.desk.turn()
 
-    async def _play(self, moment: Sequence[tuple[int, RecordedFrame]]) -> None:
+    async def _play(self, moment: Sequence[Frame]) -> None:
         """Send all frames of one recorded time."""
         recorded_ns = moment[0][1].recv_ns
         await self._pace.before(recorded_ns)
@@ -176,15 +185,24 @@ class Replay:
             stage.server.flush()
         await self._pace.after(recorded_ns, self._frames_sent())
 
-    def _send_moment(self, moment: Sequence[tuple[int, RecordedFrame]]) -> None:
-        for index, frame in moment:
+    def _send_moment(self, moment: Sequence[Frame]) -> None:
+        for item in moment:
             if self._lock_step:
-                self._stages[index].clock.hold(frame.recv_ns)  # what it fills is filled at its own time
+                self._stages[item[0]].clock.hold(item[1].recv_ns)  # what it fills is filled at its own time
+            self._match((item,))
+            self._send((item,))
+
+    def _match(self, frames: Sequence[Frame]) -> None:
+        for index, frame in frames:
             symbols = self._facts[index].symbols
             # A snapshot in the file of one symbol need not name it.
             snapshot_of = frame.symbol or (symbols[0].symbol if len(symbols) == 1 else "")
-            self._stages[index].play(frame, snapshot_of=snapshot_of)
-        self.frames_count += sum(frame.channel != SNAPSHOT for _, frame in moment)
+            self._stages[index].match(frame, snapshot_of=snapshot_of)
+
+    def _send(self, frames: Sequence[Frame]) -> None:
+        for index, frame in frames:
+            self._stages[index].send(frame)
+            self.frames_count += frame.channel != SNAPSHOT
 
     def _hold(self, now_ns: int) -> None:
         for stage in self._distinct():

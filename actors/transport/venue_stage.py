@@ -64,8 +64,8 @@ class Stage:
         self.clock = clock
         self._aliases: dict[str, tuple[str, ...]] = {}
 
-    def play(self, frame: RecordedFrame, *, snapshot_of: str) -> None:
-        """Send one frame and match what it means; a snapshot is matched only, as nobody subscribed to it."""
+    def match(self, frame: RecordedFrame, *, snapshot_of: str) -> None:
+        """Our orders meet what a frame means, before anybody can react to it."""
         now_ns = self.clock.now_ns()
         if frame.channel == SNAPSHOT:
             if snapshot_of:
@@ -74,12 +74,15 @@ class Stage:
             return
         event = self.market.decode(frame.combined)
         if event is not None:
-            # Our orders meet the recorded event before anybody can react to it.
             self.server.desk.carry(self.exchange.on_market(event, now_ns))
         if isinstance(event, DepthDelta):
             self.books.delta_sent(event.symbol, event.last_seq)
-        for stream in self._streams(frame.stream):
-            self.server.hub.publish(stream, frame.data, wrapped=frame.combined)
+
+    def send(self, frame: RecordedFrame) -> None:
+        """Nobody has subscribed to a snapshot; everything else goes out as it was recorded."""
+        if frame.channel != SNAPSHOT:
+            for stream in self._streams(frame.stream):
+                self.server.hub.publish(stream, frame.data, wrapped=frame.combined)
 
     def _streams(self, recorded: str) -> tuple[str, ...]:
         """Stream names under which a recorded frame is delivered: its own, and for diff depth every speed of it."""

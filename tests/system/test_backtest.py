@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from actors.transport.venue_recording import merge_frames, survey_file
 from pipelines.chain import Chain
 from pipelines.settings import load_settings
-from tests.system.test_lock_step import DATA, replay, write_recording
+from tests.system.test_lock_step import DATA, START_NS, replay, write_recording
 
 
 def backtest(recordings: Sequence[Path], *, length_s: float = 0.0, overrides: Sequence[str] = ()) -> bytes:
@@ -24,14 +25,33 @@ def backtest(recordings: Sequence[Path], *, length_s: float = 0.0, overrides: Se
     return b"".join(line + b"\n" for line in chain.order_lines())
 
 
-def test_a_made_recording_gives_the_orders_of_lock_step(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("model", "sim"),
+    [
+        ("avellaneda_stoikov", {}),
+        ("fixed", {"feed_latency_ms": 7.0, "order_latency_ms": 0.4}),
+        ("fixed", {"feed_latency_ms": 0.2, "feed_latency_recorded": True, "queue_model": "risk_averse"}),
+        ("fixed", {"order_latency_file": "latency.csv", "moment_us": 500.0, "faults": "late"}),
+        ("glft", {"faults": "refusing"}),
+    ],
+    ids=["as it comes", "constant feed latency", "recorded feed latency", "measured orders, late answers", "refusals"],
+)
+def test_a_made_recording_gives_the_orders_of_lock_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, sim: dict[str, Any]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    second_ns = 1_000_000_000
+    rows = [(START_NS + s * second_ns, START_NS + s * second_ns + ms * 1_000_000) for s, ms in ((0, 2), (5, 9), (9, 1))]
+    Path("latency.csv").write_text("".join(f"{at},{there},{there + 700_000}\n" for at, there in rows))
     recording, orders = tmp_path / "made.gz", tmp_path / "orders.jsonl"
-    write_recording(recording, seconds=12)
+    write_recording(recording, seconds=8)
 
-    replay([recording], orders)
+    overrides = [f"quote.model={model}", *(f"sim.{name}={value}" for name, value in sim.items())]
 
-    assert backtest([recording]) == orders.read_bytes()
-    assert b'"event":"FILL"' in orders.read_bytes()
+    replay([recording], orders, overrides=overrides)
+
+    assert backtest([recording], overrides=overrides) == orders.read_bytes()
+    assert b'"event":"NEW"' in orders.read_bytes()
 
 
 @pytest.mark.slow

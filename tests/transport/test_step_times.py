@@ -63,3 +63,38 @@ def test_the_end_leaves_time_for_cancels() -> None:
 
     assert ending[-1].now_ns == T + DRAIN_NS
     assert len(ending) == DRAIN_NS // LEAD_STEP_NS
+
+
+class Slow:
+    """Frames of `symbol` are on their way for so long, others not at all."""
+
+    def __init__(self, **late_ns: int) -> None:
+        self._late_ns = late_ns
+        self.slowest_ns = max(late_ns.values())
+
+    def of(self, frame: RecordedFrame) -> int:
+        return self._late_ns.get(frame.symbol, 0)
+
+
+def test_with_feed_latency_the_venue_knows_first_and_alone() -> None:
+    first, second = frame(T + 2, "ETHUSDT"), frame(T + 5)
+
+    made = list(steps([[first], [second]], start_ns=T, next_due_ns=lambda: NEVER_NS, latency=Slow(BTCUSDT=4)))
+
+    assert [(step.now_ns - T, list(step.frames), list(step.sent), step.venue_only) for step in made[:4]] == [
+        (1, [second], [], True),
+        (2, [first], [], True),
+        (2, [], [first], False),
+        (5, [], [second], False),
+    ]
+
+
+def test_time_never_goes_back_where_a_late_frame_would_begin_before_the_lead() -> None:
+    made = [
+        step
+        for step in steps([[frame(T + 1)]], start_ns=T, next_due_ns=lambda: NEVER_NS, latency=Slow(BTCUSDT=10**12))
+        if not step.ending
+    ]
+
+    assert [step.now_ns - T for step in made] == [0, 1]
+    assert made[0].venue_only

@@ -34,6 +34,13 @@ class SimSettings(Settings):
         "",
         description="recorded books: CSV of measured orders to interpolate between, see `venue_latency.py`",
     )
+    feed_latency_ms: float = Field(
+        0.0, ge=0, le=10_000, description="lock-step and backtest: the venue's book knows a frame so much before us"
+    )
+    feed_latency_recorded: bool = Field(
+        False,
+        description="vary it as the two stamps of each recorded frame do; feed_latency_ms is then the fastest frame's",
+    )
     moment_us: float = Field(
         0.0,
         ge=0,
