@@ -347,6 +347,8 @@ def _llm(members: list[Status], treasury: Status) -> dict[str, Any]:
     figures["cost_usd"] = round(float(treasury.get("cost_usd", 0.0)), 6)
     figures["breaker_opens"] = int(treasury.get("breaker_opens", 0))
     figures["outcomes"] = dict(treasury.get("outcomes", {}))
+    figures["forecast_usd"] = round(float(treasury.get("forecast_usd", 0.0)), 6)
+    figures["scorecard"] = dict(treasury.get("scorecard", {}))
     return figures
 
 

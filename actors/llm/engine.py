@@ -11,6 +11,8 @@ How a call can end, and what follows:
   with jitter, while whoever asked still waits; another model of the chain is preferred then;
 - time-out or a broken connection: it may have been done and will be paid for, so nothing is repeated;
 - 401, unknown model: that model is asked no more, by anybody, and the reason says what to do.
+
+With `opinions: auto` a random tenth of the opinions is held out: journalled and scored like the others, not published.
 """
 
 from __future__ import annotations
@@ -24,15 +26,15 @@ from typing import Any
 import msgspec
 
 from actors.llm.cache import OpinionCache
-from actors.llm.completion import read_completion, read_error
+from actors.llm.completion import Completion, read_completion, read_error
 from actors.llm.effects import regime_view, risk_view
 from actors.llm.patience import Patience
 from actors.llm.prompts import Prompt, Purpose, chat_body, estimate_tokens, signal_rows
 from actors.llm.questions import Question, Questions
-from actors.llm.schema import parse_risk, parse_signals
+from actors.llm.schema import SignalAnswer, parse_risk, parse_signals
 from actors.vocab import spending
 from actors.vocab.config import LlmSettings
-from actors.vocab.opinions import RegimeView, RiskView, SignalInputs
+from actors.vocab.opinions import ANSWER_CHARS_MAX, CallRecord, OpinionItem, RegimeView, RiskView, SignalInputs
 from actors.vocab.spending import PoolState, SpendGrant, SpendRequest, SpendSettle
 from actors.vocab.units import NS_PER_MS, NS_PER_S
 
@@ -40,6 +42,8 @@ SIGNAL, RISK = "signal", "risk"
 # The book's verdict changes slower than a symbol's.
 RISK_INTERVAL_FACTOR = 3.0
 RETRIES_MAX = 3
+# Share of decisions that go without their opinion, so that both arms can be compared.
+HELD_OUT_SHARE = 0.1
 RETRY_FIRST_S = 0.25
 # A grant with less time left than this is given back.
 CALL_TIME_MIN_S = 0.5
@@ -124,7 +128,7 @@ class Publish(msgspec.Struct, frozen=True):
 class Tell(msgspec.Struct, frozen=True):
     """A message to the treasury."""
 
-    message: SpendRequest | SpendSettle
+    message: SpendRequest | SpendSettle | CallRecord
 
 
 LlmEvent = Ask | AskRisk | Granted | PoolState | TreasuryUp | Answered | Unanswered | Listed | Timer
@@ -136,6 +140,8 @@ class _Flight(msgspec.Struct):
     purpose: str
     questions: list[Question]
     risk: AskRisk | None
+    user: str
+    shadow: bool
     started_ns: int
     refusal: str = ""  # what the server said about a model that it seems not to know
 
@@ -214,7 +220,7 @@ class LlmEngine:
     def _ask_treasury(self, now_ns: int) -> list[LlmCommand]:
         """Ask for a call for each purpose that has something to ask; ask again when its batch has grown."""
         commands: list[LlmCommand] = []
-        if not self._treasury_up:
+        if not self._treasury_up or self._settings.opinions == "off":
             return commands
         want = self._wants.get(SIGNAL)
         if want is None or not want.full:
@@ -300,7 +306,9 @@ class LlmEngine:
     ) -> Call:
         items_count = len(questions) or 1
         purpose = self._purposes[grant.purpose]
-        self._flights[grant.request_no] = _Flight(grant.model, grant.purpose, questions, risk, now_ns)
+        self._flights[grant.request_no] = _Flight(
+            grant.model, grant.purpose, questions, risk, user, grant.shadow, now_ns
+        )
         self.counts["requests"] += 1
         self.counts["items"] += items_count
         body = chat_body(
@@ -366,26 +374,58 @@ class LlmEngine:
         self._patience_of(flight.model, flight.purpose).answered((now_ns - flight.started_ns) / NS_PER_S)
         self.counts["tokens_in"] += done.tokens_in
         self.counts["tokens_out"] += done.tokens_out
+        views: list[RegimeView | RiskView] = []
+        items: list[OpinionItem] = []
+        published: list[LlmCommand] = []
         if flight.risk is not None:
-            views: list[RegimeView | RiskView] = self._verdict(flight, flight.risk, done.content)
+            views = self._verdict(flight, flight.risk, done.content)
+            published += [Publish(view) for view in views if not flight.shadow]
         else:
             answers, _ = parse_signals(done.content, {one.inputs.symbol for one in flight.questions})
-            views = []
             for question in flight.questions:
                 answer = answers.get(question.inputs.symbol)
-                if answer is not None:
+                if answer is None:
+                    continue
+                view = self._view(question, answer, flight.model, now_ns)
+                views.append(view)
+                applied = not flight.shadow and not self._held_out()
+                items.append(_item(answer, view, applied))
+                if applied:
                     self._cache.keep(question.inputs, answer, flight.model, now_ns)
-                    views.append(self._view(question, answer, flight.model, now_ns))
+                    published.append(Publish(view))
         outcome = spending.OK if views else spending.BROKEN
         if views:
             self.counts["fallbacks"] += (len(flight.questions) or 1) - len(views)
         text = "" if views else "the answer is not the schema"
+        record = self._record(event.call_no, flight, done, items, now_ns)
         ended = self._end(
             event.call_no, outcome, now_ns, text=text, tokens_in=done.tokens_in, tokens_out=done.tokens_out
         )
-        return [*(Publish(view) for view in views), *ended]
+        return [*published, Tell(record), *ended]
 
-    def _view(self, question: Question, answer: Any, model: str, now_ns: int) -> RegimeView:
+    def _held_out(self) -> bool:
+        return self._settings.opinions == "auto" and self._chance.random() < HELD_OUT_SHARE
+
+    def _record(
+        self, call_no: int, flight: _Flight, done: Completion, items: list[OpinionItem], now_ns: int
+    ) -> CallRecord:
+        prompt = self._prompts[flight.purpose]
+        return CallRecord(
+            call_no,
+            flight.model,
+            flight.purpose,
+            prompt.name,
+            prompt.hash,
+            flight.user,
+            # A lone surrogate, which JSON lets through, fits neither a link nor a journal.
+            done.content[:ANSWER_CHARS_MAX].encode(errors="replace").decode(),
+            done.tokens_in,
+            done.tokens_out,
+            (now_ns - flight.started_ns) // NS_PER_MS,
+            tuple(items),
+        )
+
+    def _view(self, question: Question, answer: SignalAnswer, model: str, now_ns: int) -> RegimeView:
         """An opinion lives from when its inputs came, not from when its answer did."""
         age_s = (now_ns - question.came_ns) / NS_PER_S
         return regime_view(
@@ -475,3 +515,7 @@ class LlmEngine:
 
 def _settle(grant: SpendGrant, outcome: str) -> SpendSettle:
     return SpendSettle(grant.request_no, grant.model, grant.purpose, outcome)
+
+
+def _item(answer: SignalAnswer, view: RegimeView, applied: bool) -> OpinionItem:
+    return OpinionItem(view.symbol, answer.action, answer.confidence, view.bid_factor, view.ask_factor, applied)

@@ -44,6 +44,18 @@ def signal_rows(items: Sequence[SignalInputs]) -> str:
     )
 
 
+def read_rows(user: str) -> list[SignalInputs]:
+    """Back from `signal_rows`, with its rounding; lines that are no such row are left out."""
+    found: list[SignalInputs] = []
+    for line in user.splitlines():
+        cells = line.split(",")
+        if len(cells) == 7:
+            symbol, mid, depth, volatility, toxic, since_ms, regime = cells
+            numbers = (float(mid), float(depth), float(volatility), float(toxic))
+            found.append(SignalInputs(symbol, *numbers, int(since_ms), regime))
+    return found
+
+
 def chat_body(*, model: str, system: str, user: str, tokens_max: int, temperature: float) -> bytes:
     """A chat completion in the OpenAI form."""
     body: dict[str, Any] = {

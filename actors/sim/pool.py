@@ -29,13 +29,13 @@ from actors.llm.engine import (
 from actors.llm.engine import Timer as MemberTimer
 from actors.llm.prompts import Prompt, Purpose
 from actors.sim.relay import MODELS, Manner, RelayAnswer, SimRelay
-from actors.treasury.engine import Asked, Came, Ended, KeepAhead, Left, Send, Timer, TreasuryEngine
+from actors.treasury.engine import Asked, Came, Ended, KeepAhead, Left, Marked, Recorded, Send, Timer, TreasuryEngine
 from actors.treasury.engine import Event as TreasuryEvent
 from actors.treasury.prices import PriceList
 from actors.treasury.scope import Limits
 from actors.vocab.config import LlmSettings
-from actors.vocab.opinions import RegimeView, RiskView, SignalInputs
-from actors.vocab.spending import PoolState, SpendGrant, SpendRequest
+from actors.vocab.opinions import CallRecord, RegimeView, RiskView, SignalInputs
+from actors.vocab.spending import PoolState, SpendGrant, SpendRequest, SpendSettle
 from actors.vocab.units import NS_PER_MS, NS_PER_S
 
 TICK_NS = 50 * NS_PER_MS
@@ -131,6 +131,15 @@ class SimPool:
 
         self._after(back_after_s, reborn)
 
+    def mark_every(self, every_s: float, price: Callable[[str, int], float], *, half_spread_bps: float) -> None:
+        """Let the treasury see the market: `price(symbol, now_ns)` of each symbol."""
+
+        def marks() -> None:
+            for symbol in self._symbols:
+                self._to_treasury(Marked(symbol, price(symbol, self.now_ns), half_spread_bps))
+
+        self._every(every_s, marks)
+
     def kill_treasury(self, *, back_after_s: float) -> None:
         """kill -9; members see their links go and come."""
         self.treasury = None
@@ -219,12 +228,7 @@ class SimPool:
                 case ListModels(call_no):
                     self._after(2 * NETWORK_S, partial(self._to_member, member, Listed(call_no, tuple(MODELS))))
                 case Tell(message):
-                    event_there = (
-                        Asked(member.name, message)
-                        if isinstance(message, SpendRequest)
-                        else Ended(member.name, message)
-                    )
-                    self._after(LINK_S, partial(self._to_treasury, event_there))
+                    self._after(LINK_S, partial(self._to_treasury, _event(member.name, message)))
 
     def _at_relay(self, member: _Member, call: Call) -> None:
         answer = self.relay.handle(
@@ -259,3 +263,13 @@ class SimPool:
             self._after(every_s, again)
 
         self.at(first_s, again)
+
+
+def _event(peer: str, message: SpendRequest | SpendSettle | CallRecord) -> TreasuryEvent:
+    match message:
+        case SpendRequest():
+            return Asked(peer, message)
+        case SpendSettle():
+            return Ended(peer, message)
+        case CallRecord():
+            return Recorded(peer, message)

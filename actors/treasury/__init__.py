@@ -1,1 +1,1 @@
-"""The model account, for the whole pool: limits, money, breakers."""
+"""The model account, for the whole pool: limits, money, breakers, scorecard."""

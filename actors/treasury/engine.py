@@ -20,12 +20,15 @@ from typing import Any
 import msgspec
 
 from actors.treasury.breaker import Breaker
+from actors.treasury.pace import Pace
 from actors.treasury.prices import NUSD, PriceList
 from actors.treasury.scope import Hold, Limits, Scope
+from actors.treasury.scorecard import Opinion, Scorecard, Scored
 from actors.vocab import spending
 from actors.vocab.config import LlmSettings
 from actors.vocab.errors import check
 from actors.vocab.message import Message
+from actors.vocab.opinions import CallRecord
 from actors.vocab.spending import PoolState, SpendGrant, SpendRequest, SpendSettle
 from actors.vocab.units import NS_PER_MS, NS_PER_S
 
@@ -36,6 +39,11 @@ RETRY_AFTER_DEFAULT_S = 5.0
 RETRY_AFTER_MAX_S = 300.0
 # Usage above so many times the reservation, which holds the longest possible answer, is a lie and not believed.
 USAGE_TIMES_MAX = 2
+SIGNAL, RISK = "signal", "risk"
+# A muted model is asked this many times less often, and only to measure.
+MEASURED_EVERY = 10
+# How often the interval may change.
+PACED_EVERY_NS = 10 * NS_PER_S
 # Share of a day's money that is written down ahead of its use: all that a crash can cost.
 AHEAD_SHARE = 0.01
 
@@ -54,6 +62,21 @@ class Ended(msgspec.Struct, frozen=True):
     settle: SpendSettle
 
 
+class Recorded(msgspec.Struct, frozen=True):
+    """What a member's call was about and what came of it."""
+
+    peer: str
+    call: CallRecord
+
+
+class Marked(msgspec.Struct, frozen=True):
+    """The newest good mid of a symbol."""
+
+    symbol: str
+    mid: float
+    half_spread_bps: float
+
+
 class Came(msgspec.Struct, frozen=True):
     """A member's link is up."""
 
@@ -67,9 +90,10 @@ class Left(msgspec.Struct, frozen=True):
 
 
 class Timer(msgspec.Struct, frozen=True):
-    """Time has passed; `day` is the UTC day's number."""
+    """Time has passed; `day` is the UTC day's number, of which `left_s` are left."""
 
     day: int
+    left_s: float = 86_400.0
 
 
 class Send(msgspec.Struct, frozen=True):
@@ -87,8 +111,22 @@ class KeepAhead(msgspec.Struct, frozen=True):
     nusd: int
 
 
-Event = Asked | Ended | Came | Left | Timer
-Command = Send | KeepAhead
+class JournalCall(msgspec.Struct, frozen=True):
+    """Keep this call; `call_id` is what its opinions refer to."""
+
+    call_id: str
+    call: CallRecord
+    nusd: int
+
+
+class JournalScored(msgspec.Struct, frozen=True):
+    """Keep these opinions and what the market did."""
+
+    scored: tuple[Scored, ...]
+
+
+Event = Asked | Ended | Recorded | Marked | Came | Left | Timer
+Command = Send | KeepAhead | JournalCall | JournalScored
 
 
 class _Waiting(msgspec.Struct):
@@ -122,8 +160,8 @@ class TreasuryEngine:
         self._prices = prices
         self._ttl_ms = int(settings.deadline_s * 1000)
         self._chains = {
-            "signal": _chain(settings.signal_model, settings.signal_fallbacks),
-            "risk": _chain(settings.risk_model, settings.risk_fallbacks),
+            SIGNAL: _chain(settings.signal_model, settings.signal_fallbacks),
+            RISK: _chain(settings.risk_model, settings.risk_fallbacks),
         }
         spent = spent_nusd or {}
         limits = {model: model_limits.get(model, Limits()) for chain in self._chains.values() for model in chain}
@@ -146,16 +184,29 @@ class TreasuryEngine:
         self._queue: dict[tuple[str, str], _Waiting] = {}
         self._open: dict[tuple[str, int], _Reservation] = {}  # (peer, request_no) -> its reservation
         self._state = PoolState(settings.opinion_interval_s)
+        self.scorecard = Scorecard(stake_usd=settings.stake_usd, confidence=settings.mute_confidence)
+        self._pace = Pace(
+            budget_usd=settings.usd_per_day_max, now_ns=now_ns, spent_usd=self._scopes[""].spent_nusd / NUSD
+        )
+        self._paced_ns = now_ns
+        self._left_s = 0.0
+        self._muted: frozenset[str] = frozenset()  # models whose opinions lose, with `opinions: auto`
         self.counts: Counter[str] = Counter()
         self.faults: deque[str] = deque(maxlen=20)  # newest reasons, for the operator
 
     def handle(self, event: Event, now_ns: int) -> list[Command]:
+        journal: list[Command] = []
         match event:
             case Asked(peer, request):
                 waiting = _Waiting(request, now_ns)
                 self._queue[peer, request.purpose] = waiting  # an older one's place is kept
             case Ended(peer, settle):
                 self._settle((peer, settle.request_no), settle, now_ns)
+            case Recorded(peer, call):
+                return [self._record(peer, call, now_ns)]
+            case Marked(symbol, mid, half_spread_bps):
+                self.scorecard.mark(symbol, mid, half_spread_bps, now_ns)
+                return []
             case Came(peer):
                 self._peers.add(peer)
                 return [Send(peer, self._state), *self._grant_all(now_ns)]
@@ -163,10 +214,15 @@ class TreasuryEngine:
                 self._peers.discard(peer)
                 for key in [key for key in self._queue if key[0] == peer]:
                     del self._queue[key]
-            case Timer(day):
+            case Timer(day, left_s):
                 self._expire(now_ns)
                 self._new_day(day)
-        return [*self._grant_all(now_ns), *self._tell_state()]
+                self._left_s = left_s
+                if now_ns - self._paced_ns >= PACED_EVERY_NS:
+                    self._paced_ns = now_ns
+                    self._pace.note(spent_usd=self._scopes[""].spent_nusd / NUSD, left_s=left_s, now_ns=now_ns)
+                journal = self._score(now_ns)
+        return [*journal, *self._grant_all(now_ns), *self._tell_state()]
 
     # --- granting --------------------------------------------------------------------------------------------
 
@@ -193,7 +249,10 @@ class TreasuryEngine:
     def _route(self, request: SpendRequest, now_ns: int) -> str:
         """The first model of the chain that may be asked and paid for; empty when none may."""
         chain = self._chains.get(request.purpose, ())
-        for model in sorted(chain, key=lambda model: model == request.avoid):  # stable: the chain's order otherwise
+        muted = self._muted if request.purpose == SIGNAL else frozenset()
+        # A muted model is measured on by the tenth call, and asked at all others only if nobody else is there.
+        measure = self.counts["granted"] % MEASURED_EVERY == 0
+        for model in sorted(chain, key=lambda model: ((model in muted) != measure, model == request.avoid)):
             nusd = request.tokens * self._prices.of(model).nusd_max
             affordable = self._scopes[model].affords(nusd) and self._scopes[""].affords(nusd)
             if affordable and self._breakers[model].allows(now_ns):
@@ -214,7 +273,8 @@ class TreasuryEngine:
         if model != self._chains[request.purpose][0]:
             self.counts["fallback_models"] += 1
         queued_ms = (now_ns - waiting.since_ns) // NS_PER_MS
-        grant = SpendGrant(request.request_no, request.purpose, model, request.tokens, queued_ms, self._ttl_ms)
+        shadow = self._settings.opinions == "shadow" or (request.purpose == SIGNAL and model in self._muted)
+        grant = SpendGrant(request.request_no, request.purpose, model, request.tokens, queued_ms, self._ttl_ms, shadow)
         return [*self._keep_ahead(scopes), Send(peer, grant)]
 
     def _keep_ahead(self, scopes: Sequence[Scope]) -> list[KeepAhead]:
@@ -288,15 +348,53 @@ class TreasuryEngine:
         for scope in self._scopes.values():
             scope.spent_nusd = 0
 
+    # --- scoring ---------------------------------------------------------------------------------------------
+
+    def _record(self, peer: str, call: CallRecord, now_ns: int) -> JournalCall:
+        call_id = f"{peer}#{call.request_no}"
+        nusd = self._prices.of(call.model).nusd(call.tokens_in, call.tokens_out)
+        cost_usd = nusd / NUSD / max(1, len(call.items))
+        opinions = []
+        for item in call.items:
+            mid, half_spread_bps = self.scorecard.mid(item.symbol, now_ns)
+            opinions.append(
+                Opinion(
+                    call_id=call_id,
+                    model=call.model,
+                    symbol=item.symbol,
+                    action=item.action,
+                    confidence=item.confidence,
+                    bid_factor=item.bid_factor,
+                    ask_factor=item.ask_factor,
+                    cost_usd=cost_usd,
+                    applied=item.applied,
+                    mid=mid,
+                    half_spread_bps=half_spread_bps,
+                )
+            )
+        self.scorecard.opened(opinions, now_ns)
+        return JournalCall(call_id, call, nusd)
+
+    def _score(self, now_ns: int) -> list[Command]:
+        scored = self.scorecard.mature(now_ns)
+        if self._settings.opinions == "auto":
+            self._muted = self.scorecard.losing()
+        return [JournalScored(tuple(scored))] if scored else []
+
     # --- telling ---------------------------------------------------------------------------------------------
 
     def _tell_state(self) -> list[Command]:
         stopped = tuple((model, one.stopped) for model, one in self._breakers.items() if one.stopped)
-        state = PoolState(self._settings.opinion_interval_s, stopped)
+        state = PoolState(self._interval_s(), stopped)
         if state == self._state:
             return []
         self._state = state
         return [Send(peer, state) for peer in sorted(self._peers)]
+
+    def _interval_s(self) -> float:
+        """Where every model of the chain is muted, a tenth of the questions is enough to go on measuring."""
+        stretch = MEASURED_EVERY if self._muted.issuperset(self._chains[SIGNAL]) else 1.0
+        return self._settings.opinion_interval_s * max(stretch, self._pace.stretch)
 
     def spent_nusd(self) -> dict[str, int]:
         """Money of the day by scope, for an orderly end: nothing is in flight any more, or is counted as spent."""
@@ -309,6 +407,8 @@ class TreasuryEngine:
             "waiting": len(self._queue),
             "in_flight": len(self._open),
             "cost_usd": self._scopes[""].spent_nusd / NUSD,
+            "forecast_usd": self._pace.forecast_usd(self._left_s),
+            "interval_stretch": self._pace.stretch,
             "http_429": self.counts[f"outcome.{spending.LIMITED}"],
             "usage_not_believed": self.counts["usage_not_believed"],
             "leases_expired": self.counts["leases_expired"],
@@ -320,10 +420,15 @@ class TreasuryEngine:
                 if self.counts[f"outcome.{word}"]
             },
             "models": {
-                name: {"cost_usd": scope.spent_nusd / NUSD, "stopped": self._breakers[name].stopped}
+                name: {
+                    "cost_usd": scope.spent_nusd / NUSD,
+                    "stopped": self._breakers[name].stopped,
+                    "muted": name in self._muted,
+                }
                 for name, scope in self._scopes.items()
                 if name
             },
+            "scorecard": {model: card.row() for model, card in self.scorecard.cards.items()},
             "faults": [*self.faults, *(one.stopped for one in self._breakers.values() if one.stopped)],
         }
 

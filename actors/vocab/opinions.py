@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from actors.vocab.message import Message
+from actors.vocab.message import Message, Record
 
 
 class SignalInputs(Message, frozen=True):
@@ -49,3 +49,34 @@ class RiskView(Message, frozen=True):
     model: str = ""
     prompt_hash: str = ""
     recommendations: tuple[str, ...] = ()
+
+
+class OpinionItem(Record, frozen=True):
+    """One item of an answer, after clamping."""
+
+    symbol: str
+    action: str
+    confidence: float
+    bid_factor: float
+    ask_factor: float
+    applied: bool  # False: held out to measure by, or in shadow
+
+
+class CallRecord(Message, frozen=True):
+    """member -> treasury: what was asked and answered, for scorecard and journal. Sent before its settlement."""
+
+    request_no: int
+    model: str
+    purpose: str
+    prompt: str  # name of the template
+    prompt_hash: str
+    user: str  # the rows that were filled in
+    answer: str  # cut to `ANSWER_CHARS_MAX`
+    tokens_in: int
+    tokens_out: int
+    latency_ms: int
+    items: tuple[OpinionItem, ...]
+
+
+# An honest answer of 25 items is half of it.
+ANSWER_CHARS_MAX = 10_000

@@ -30,6 +30,7 @@ class SpendGrant(Message, frozen=True):
     tokens: int
     queued_ms: int
     ttl_ms: int
+    shadow: bool = False  # the answer is measured, not applied
 
 
 class SpendSettle(Message, frozen=True):
@@ -49,7 +50,7 @@ class SpendSettle(Message, frozen=True):
 class PoolState(Message, frozen=True):
     """treasury -> members, at each change and to each newcomer."""
 
-    opinion_interval_s: float  # the configured one, stretched where money is short
+    opinion_interval_s: float  # the configured one, stretched where money is short or no model earns its cost
     stopped: tuple[tuple[str, str], ...] = ()  # (model, why it is asked no more)
 
 

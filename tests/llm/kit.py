@@ -7,7 +7,7 @@ from typing import Any
 
 from actors.llm.prompts import Prompt, Purpose
 from actors.sim.pool import SimPool
-from actors.sim.relay import RelayFaults, SimRelay
+from actors.sim.relay import Oracle, RelayFaults, SimRelay
 from actors.sim.relay_limits import RelayLimits
 from actors.treasury.prices import Price, PriceList
 from actors.vocab.config import LlmSettings
@@ -43,12 +43,14 @@ def sim_pool(
     faults: RelayFaults | None = None,
     relay_limits: RelayLimits | None = None,
     ask_interval_s: float | None = None,
+    oracles: dict[str, Oracle] | None = None,
     **settings: Any,
 ) -> SimPool:
     chance = Random(seed)
-    relay = SimRelay(key="k", chance=chance, faults=faults, limits=relay_limits)
+    relay = SimRelay(key="k", chance=chance, faults=faults, limits=relay_limits, oracles=oracles)
     return SimPool(
-        settings=LlmSettings.model_validate(settings),
+        # Money is no matter unless a test says so: it would stretch the interval.
+        settings=LlmSettings.model_validate({"usd_per_day_max": 1000.0} | settings),
         prices=PRICES,
         prompts=PROMPTS,
         purposes=PURPOSES,

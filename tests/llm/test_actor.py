@@ -12,6 +12,7 @@ from random import Random
 import aiohttp
 import pytest
 
+from actors.journal.opinions import OpinionStore, opinions_path
 from actors.llm.actor import LlmActor, ask, read_key, retry_after, share_of
 from actors.llm.engine import Answered, Call, Unanswered
 from actors.sim.relay import RelayFaults, SimRelay
@@ -26,6 +27,15 @@ from tests.llm.kit import DEEPSEEK, inputs
 
 KEY = "hs_live_" + "a1" * 16
 SYMBOLS = tuple(f"S{n}" for n in range(6))
+
+
+def journalled(folder: Path) -> bool:
+    """Whether calls with their items are in the journal."""
+    store = OpinionStore(opinions_path(f"sqlite:///{folder}/journal.sqlite"))
+    try:
+        return any(call.items_count and call.answer and call.user for call in store.read_calls())
+    finally:
+        store.close()
 
 
 @asynccontextmanager
@@ -90,6 +100,7 @@ async def _views_come_and_a_dead_members_symbols_too(folder: Path) -> None:
             spent = await treasury.status()
             assert spent["outcomes"]["ok"] >= 2
             assert spent["cost_usd"] > 0
+            await until(lambda: journalled(folder), what="the journal's second")
 
             running[2].cancel()
             await members[1].stop()

@@ -27,7 +27,7 @@ from actors.llm.engine import (
 )
 from actors.vocab import spending
 from actors.vocab.config import LlmSettings
-from actors.vocab.opinions import RegimeView, RiskView
+from actors.vocab.opinions import CallRecord, RegimeView, RiskView
 from actors.vocab.spending import PoolState, SpendGrant, SpendRequest, SpendSettle
 from actors.vocab.units import NS_PER_MS, NS_PER_S
 from tests.llm.kit import DEEPSEEK, PROMPTS, PURPOSES, inputs
@@ -40,7 +40,7 @@ class Script:
     """A member whose treasury grants at once, unless told otherwise."""
 
     def __init__(self, *, grant: bool = True, **change: Any) -> None:
-        defaults: dict[str, Any] = {"batch_wait_ms": 0, "cache_s": 0}
+        defaults: dict[str, Any] = {"batch_wait_ms": 0, "cache_s": 0, "opinions": "on"}
         self.engine = LlmEngine(
             settings=LlmSettings.model_validate(defaults | change),
             signal_prompt=PROMPTS["signal"],
@@ -53,6 +53,7 @@ class Script:
         self.requests: list[SpendRequest] = []
         self.settled: list[SpendSettle] = []
         self.views: list[RegimeView | RiskView] = []
+        self.records: list[CallRecord] = []
         self.others: list[LlmCommand] = []
         self.give(TreasuryUp(True), START)
 
@@ -65,6 +66,8 @@ class Script:
                         self.grant(request, at_ns)
                 case Tell(SpendSettle() as settle):
                     self.settled.append(settle)
+                case Tell(CallRecord() as record):
+                    self.records.append(record)
                 case Call():
                     self.calls.append(command)
                 case Publish(view):
@@ -72,9 +75,9 @@ class Script:
                 case _:
                     self.others.append(command)
 
-    def grant(self, request: SpendRequest, at_ns: int, *, queued_ms: int = 0) -> None:
+    def grant(self, request: SpendRequest, at_ns: int, *, queued_ms: int = 0, shadow: bool = False) -> None:
         model = DEEPSEEK if request.purpose == "signal" else "anthropic/claude-sonnet-4.5"
-        grant = SpendGrant(request.request_no, request.purpose, model, request.tokens, queued_ms, 8000)
+        grant = SpendGrant(request.request_no, request.purpose, model, request.tokens, queued_ms, 8000, shadow)
         self.give(Granted(grant), at_ns)
 
     def ask(self, at_ns: int, *symbols: str, **fields: Any) -> None:
@@ -372,6 +375,47 @@ def test_a_usage_that_says_less_than_the_content_weighs_is_not_believed() -> Non
     one.ask(START, "A")
     one.answer(START + S, body=completion("x" * 800, tokens=0))
     assert one.settled[0].tokens_out == 100
+
+
+# --- measuring ---------------------------------------------------------------------------------------------------
+
+
+def test_every_call_is_recorded_with_prompt_answer_and_what_it_means_for_quotes() -> None:
+    one = Script()
+    one.ask(START, "A")
+    one.answer(START + 2 * S, "A")
+    (record,) = one.records
+    assert (record.model, record.purpose, record.prompt_hash) == (DEEPSEEK, "signal", PROMPTS["signal"].hash)
+    assert record.user.startswith("A,1,0.80,")
+    assert '"action": "bid"' in record.answer
+    (item,) = record.items
+    assert (item.symbol, item.action, item.bid_factor, item.ask_factor, item.applied) == ("A", "bid", 1.0, 0.75, True)
+
+
+def test_in_shadow_opinions_are_recorded_and_nobody_hears_them() -> None:
+    one = Script(grant=False)
+    one.ask(START, "A")
+    one.grant(one.requests[0], START, shadow=True)
+    one.answer(START + S, "A")
+    assert one.views == []
+    assert [item.applied for record in one.records for item in record.items] == [False]
+
+
+def test_about_a_tenth_is_held_out_at_random() -> None:
+    one = Script(opinions="auto", opinion_interval_s=1)
+    for n in range(1000):
+        one.ask(START + n * S, "A")
+        one.answer(START + n * S, "A")
+    held_out = [not item.applied for record in one.records for item in record.items]
+    assert 70 < sum(held_out) < 130
+    assert len(one.views) == 1000 - sum(held_out)
+
+
+def test_switched_off_nothing_is_asked() -> None:
+    one = Script(opinions="off")
+    one.ask(START, "A")
+    one.give(AskRisk({}, 1.0, 0.0), START)
+    assert one.requests == []
 
 
 # --- risk --------------------------------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from actors.sim.relay import EXCLUSIVE, RelayFaults
@@ -9,7 +11,12 @@ from actors.sim.relay_limits import RelayLimits
 from actors.vocab.opinions import RegimeView
 from tests.llm.kit import DEEPSEEK, GEMINI, sim_pool
 
-BACKLOG = {"opinion_interval_s": 1.0, "usd_per_day_max": 1000.0, "ask_interval_s": 2.0, "symbols_count": 200}
+BACKLOG: dict[str, Any] = {
+    "opinion_interval_s": 1.0,
+    "usd_per_day_max": 1000.0,
+    "ask_interval_s": 2.0,
+    "symbols_count": 200,
+}
 
 
 def test_with_a_backlog_95_percent_of_the_requests_are_used_and_none_is_refused() -> None:

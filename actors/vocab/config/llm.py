@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from actors.vocab.config.base import Settings
@@ -9,6 +11,15 @@ from actors.vocab.config.base import Settings
 
 class LlmSettings(Settings):
     enabled: bool = True
+    opinions: Literal["on", "off", "shadow", "auto"] = Field(
+        "auto",
+        description="auto: a tenth is held out to measure by, a model that has not earned its cost is muted;"
+        " shadow: asked and measured, never applied",
+    )
+    mute_confidence: float = Field(0.95, gt=0.5, lt=1, description="how sure a muting must be")
+    stake_usd: float = Field(
+        100.0, gt=0, description="fills of one side within 30 s that an opinion may spare; turnover of a symbol / 2"
+    )
     base_url: str = Field("", description="empty: the simulated relay")
     key_env: str = Field("HOLYSHEEP_API_KEY", description="environment variable that holds the key")
     key_file: str = Field("", description="or a file only its owner can read (0600)")
