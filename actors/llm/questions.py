@@ -7,6 +7,9 @@ import msgspec
 from actors.vocab.opinions import SignalInputs
 from actors.vocab.units import NS_PER_S
 
+# So much of its interval earlier may a symbol be asked about, when a call is made anyway: a call's prompt is paid once.
+COMPANY_SHARE = 0.5
+
 
 class Question(msgspec.Struct):
     """One symbol's newest inputs. A failed attempt leaves its mark, whichever inputs come after it."""
@@ -59,7 +62,18 @@ class Questions:
         if len(ready) >= self._items_max:
             return ready[: self._items_max]
         waited_ns = max(now_ns - max(one.came_ns, one.not_before_ns) for one in ready)
-        return ready if waited_ns >= self._batch_wait_ns else []
+        return self._with_company(ready, now_ns, interval_ns) if waited_ns >= self._batch_wait_ns else []
+
+    def _with_company(self, ready: list[Question], now_ns: int, interval_ns: int) -> list[Question]:
+        """Fill a batch that goes anyway with those that are nearly due: they then keep one pace and share calls."""
+        soon_ns = now_ns + int(interval_ns * COMPANY_SHARE)
+        near = [
+            one
+            for one in self._waiting.values()
+            if now_ns < self._ready_ns(one, interval_ns) <= soon_ns and one.not_before_ns <= now_ns
+        ]
+        near.sort(key=lambda one: (self._ready_ns(one, interval_ns), one.inputs.symbol))
+        return [*ready, *near[: self._items_max - len(ready)]]
 
     def take(self, questions: list[Question], now_ns: int) -> None:
         """They are asked now."""
