@@ -78,25 +78,16 @@ class AvellanedaStoikov:
     def __init__(self, *, gamma: float, horizon_s: float) -> None:
         self._gamma = gamma
         self._horizon_s = horizon_s
-        self._estimates: Estimates | None = None
-        self._problem: NoPrice | None = None
-        self._base_bid_bps = self._base_ask_bps = math.nan  # (1/γ) ln(1+γ/k)
+        self._bases = Bases(gamma)
 
     def price(self, state: State, estimates: Estimates) -> Price | NoPrice:
-        if estimates is not self._estimates:
-            self._prepare(estimates)
-        if self._problem is not None:
-            return self._problem
+        bases = self._bases
+        if estimates is not bases.estimates:
+            bases.prepare(estimates)
+        if bases.problem is not None:
+            return bases.problem
         risk = self._gamma * state.volatility_bps * state.volatility_bps * self._horizon_s
-        bid, ask = self._base_bid_bps, self._base_ask_bps
-        return Price((ask - bid) / 2 - state.position_orders * risk, risk + bid + ask, risk)
-
-    def _prepare(self, estimates: Estimates) -> None:
-        self._estimates = estimates
-        self._problem = problem_of(estimates)
-        if self._problem is None:
-            self._base_bid_bps = math.log1p(self._gamma / estimates.bid.k_per_bp) / self._gamma
-            self._base_ask_bps = math.log1p(self._gamma / estimates.ask.k_per_bp) / self._gamma
+        return Price(bases.lean_bps - state.position_orders * risk, risk + bases.both_bps, risk)
 
 
 class AvellanedaStoikovStationary:
@@ -110,21 +101,42 @@ class AvellanedaStoikovStationary:
     def __init__(self, *, gamma: float, position_max: float) -> None:
         self._gamma = gamma
         self._position_max = position_max
-        self._flat = indifference_prices_stationary(mid=0.0, position=0.0, gamma=gamma, position_max=position_max)
+        low, high = indifference_prices_stationary(mid=0.0, position=0.0, gamma=gamma, position_max=position_max)
+        self._flat_bps = high - low
+        self._bases = Bases(gamma)
 
     def price(self, state: State, estimates: Estimates) -> Price | NoPrice:
-        problem = problem_of(estimates)
-        if problem is not None:
-            return problem
-        gamma, most = self._gamma, self._position_max
+        bases = self._bases
+        if estimates is not bases.estimates:
+            bases.prepare(estimates)
+        if bases.problem is not None:
+            return bases.problem
+        most, flat = self._position_max, self._flat_bps
         position = max(-most, min(most, state.position_orders))
-        low, high = indifference_prices_stationary(mid=0.0, position=position, gamma=gamma, position_max=most)
-        base_bid = math.log1p(gamma / estimates.bid.k_per_bp) / gamma
-        base_ask = math.log1p(gamma / estimates.ask.k_per_bp) / gamma
+        low, high = indifference_prices_stationary(mid=0.0, position=position, gamma=self._gamma, position_max=most)
         bid, ask = position < most, position > -most
         if not bid:
-            low = high - (self._flat[1] - self._flat[0])
+            low = high - flat
         elif not ask:
-            high = low + (self._flat[1] - self._flat[0])
-        skew = self._flat[1] - self._flat[0]
-        return Price((low + high + base_ask - base_bid) / 2, high - low + base_bid + base_ask, skew, bid, ask)
+            high = low + flat
+        return Price((low + high) / 2 + bases.lean_bps, high - low + bases.both_bps, flat, bid, ask)
+
+
+class Bases:
+    """(1/γ) ln(1+γ/k) of both sides, worked out once per set of estimates."""
+
+    __slots__ = ("_gamma", "both_bps", "estimates", "lean_bps", "problem")
+
+    def __init__(self, gamma: float) -> None:
+        self._gamma = gamma
+        self.estimates: Estimates | None = None
+        self.problem: NoPrice | None = None
+        self.both_bps = self.lean_bps = math.nan  # sum, and half of ask's minus bid's
+
+    def prepare(self, estimates: Estimates) -> None:
+        self.estimates = estimates
+        self.problem = problem_of(estimates)
+        if self.problem is None:
+            bid = math.log1p(self._gamma / estimates.bid.k_per_bp) / self._gamma
+            ask = math.log1p(self._gamma / estimates.ask.k_per_bp) / self._gamma
+            self.both_bps, self.lean_bps = bid + ask, (ask - bid) / 2

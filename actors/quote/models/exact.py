@@ -24,6 +24,8 @@ Array = NDArray[np.float64]
 
 # Terms of the Taylor series of the exponential of a matrix of norm 1/2: the first left out is below 1e-20.
 TAYLOR_TERMS = 16
+# Halvings of an interval of four η: below the rounding of its ends.
+BISECTIONS = 60
 
 
 class Problem(NamedTuple):
@@ -67,8 +69,23 @@ class Quotes(NamedTuple):
 
 
 def smallest_eigenvalue(problem: Problem) -> float:
-    """Of M; minus the growth rate of v, so that -value/k is what a unit of time earns for certain."""
-    return float(np.linalg.eigvalsh(_symmetric(problem))[0])
+    """Of M; minus the growth rate of v, so that -value/k is what a unit of time earns for certain.
+
+    By bisection: x is below all eigenvalues exactly if the pivots of M - x are all positive (Sturm). Never above the
+    true value, so that the recursion of `stationary_quotes` stays positive.
+    """
+    to_bid, to_ask = problem.etas
+    coupling = to_bid * to_ask
+    diagonal: list[float] = problem.diagonal.tolist()
+    high = min(diagonal)  # Rayleigh: no smallest eigenvalue is above a diagonal element
+    low = high - 2 * math.sqrt(coupling)  # Gershgorin
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        if _all_above(diagonal, coupling, middle):
+            low = middle
+        else:
+            high = middle
+    return low
 
 
 def stationary_quotes(problem: Problem) -> Quotes:
@@ -78,28 +95,32 @@ def stationary_quotes(problem: Problem) -> Quotes:
     the three-term recursion, from each end to the peak, the way in which it is stable. ArithmeticError or ValueError
     where the parameters are so far apart that no float holds the answer.
     """
-    with np.errstate(all="raise", under="ignore"):
-        return _stationary(problem)
-
-
-def _stationary(problem: Problem) -> Quotes:
-    values, vectors = np.linalg.eigh(_symmetric(problem))
     to_bid, to_ask = problem.etas
-    # The symmetric form scales v_q by (η_b/η_a)^(q/2).
-    weight = np.exp(problem.positions * 0.5 * math.log(to_ask / to_bid))
-    peak = int(np.argmax(np.abs(vectors[:, 0]) * weight))
-    rest = problem.diagonal - values[0]
-    count = len(rest)
-    step = np.empty(count - 1)  # ln(v_{q+1} / v_q)
-    ratio = math.inf
-    for index in range(peak):
-        ratio = (rest[index] - (to_ask / ratio)) / to_bid
-        step[index] = math.log(ratio)
-    ratio = math.inf
-    for index in range(count - 1, peak, -1):
-        ratio = (rest[index] - (to_bid / ratio)) / to_ask
-        step[index - 1] = -math.log(ratio)
-    return _quotes(step, problem)
+    coupling = to_bid * to_ask
+    lowest = smallest_eigenvalue(problem)
+    rest = [element - lowest for element in problem.diagonal.tolist()]
+    last = len(rest) - 1
+    steps = [0.0] * last  # ln(v_{q+1} / v_q)
+    peak, pivot = 0, rest[0]
+    while peak < last and pivot >= to_bid:
+        steps[peak] = math.log(pivot / to_bid)
+        peak += 1
+        pivot = rest[peak] - coupling / pivot
+    pivot = rest[last]
+    for index in range(last, peak, -1):
+        steps[index - 1] = -math.log(pivot / to_ask)
+        pivot = rest[index - 1] - coupling / pivot
+    return _quotes(np.array(steps), problem)
+
+
+def _all_above(diagonal: list[float], coupling: float, x: float) -> bool:
+    """True when every eigenvalue is above x."""
+    pivot = math.inf
+    for element in diagonal:
+        pivot = element - x - coupling / pivot
+        if not pivot > 0.0:
+            return False
+    return True
 
 
 def quotes_at(problem: Problem, horizon: float) -> Quotes:
@@ -143,12 +164,6 @@ def best_certain(problem: Problem, horizon: float) -> float:
     """CE* = ln v_0 / k: the certainty equivalent -(1/γ) ln E e^(-γ·gain) from position 0 that no policy exceeds."""
     values, scale = values_at(problem, horizon)
     return (math.log(values[problem.bound]) + scale) / problem.k
-
-
-def _symmetric(problem: Problem) -> Array:
-    to_bid, to_ask = problem.etas
-    beside = np.full(2 * problem.bound, -math.sqrt(to_bid * to_ask))
-    return np.asarray(np.diag(problem.diagonal) + np.diag(beside, 1) + np.diag(beside, -1))
 
 
 def _quotes(steps: Array, problem: Problem) -> Quotes:

@@ -79,7 +79,7 @@ class GlftExact:
     """The exact stationary solution for at most `bound` orders a side; positions between whole orders are interpolated.
 
     One k for both sides (their mean): the problem is not linear otherwise. Tables are solved per set of estimates and
-    grid point of the volatility, about 0.2 ms each.
+    grid point of the volatility: 0.06 ms each for 8 orders, 0.3 ms for 100.
     """
 
     respects_fees = True

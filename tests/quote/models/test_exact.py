@@ -33,6 +33,15 @@ def test_smallest_eigenvalue() -> None:
     assert smallest_eigenvalue(REFERENCE) == pytest.approx(-0.644734, abs=5e-7)
 
 
+@pytest.mark.parametrize("problem", [REFERENCE, PAPER_2008, REFERENCE._replace(bid_a=2.0, drift=0.01, impact=0.3)])
+def test_smallest_eigenvalue_is_the_eigen_solvers(problem: Problem) -> None:
+    to_bid, to_ask = problem.etas
+    beside = np.full(2 * problem.bound, -math.sqrt(to_bid * to_ask))
+    matrix = np.diag(problem.diagonal) + np.diag(beside, 1) + np.diag(beside, -1)
+
+    assert smallest_eigenvalue(problem) == pytest.approx(np.linalg.eigvalsh(matrix)[0], rel=1e-10)
+
+
 def test_nothing_is_bought_at_the_bound_and_nothing_sold_at_the_other() -> None:
     found = stationary_quotes(REFERENCE)
 
