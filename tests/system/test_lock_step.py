@@ -6,13 +6,18 @@ import asyncio
 import gzip
 import json
 import random
+import subprocess
+import sys
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import uvloop
 
+from tests.system.driver import ROOT, START_S, until
 from tests.system.in_process import replay_in_lock_step
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "hftbacktest"
@@ -118,3 +123,26 @@ def test_slices_of_real_recordings_replay_alike(tmp_path: Path, names: tuple[str
     first, second = ((tmp_path / f"{run}.jsonl").read_bytes() for run in range(2))
     assert first == second
     assert b'"event":"NEW"' in first
+
+
+@pytest.mark.slow
+def test_a_death_ends_the_run_by_name_instead_of_leaving_it_waiting(tmp_path: Path) -> None:
+    """Nobody is replaced in lock-step: what the dead one would have said is missing."""
+    write_recording(tmp_path / "made.gz", seconds=200)
+    output = tmp_path / "output.txt"
+    command = [sys.executable, "-m", "pipelines.mm", "--replay", str(tmp_path / "made.gz"), "--speed", "max"]
+    with output.open("w") as log:
+        run = psutil.Popen(
+            [*command, "--no-llm", "--run-dir", str(tmp_path / "run")], cwd=ROOT, stdout=log, stderr=subprocess.STDOUT
+        )
+    try:
+        until(lambda: "1/1 quoting" in output.read_text(), timeout_s=START_S, what="quoting")
+        quote = next(each for each in run.children(recursive=True) if each.name().startswith("ray::QuoteActor"))
+        quote.kill()
+
+        assert run.wait(120) == 1
+        assert "quote:BTCUSDT is given up: it died" in output.read_text()
+    finally:
+        for each in (*run.children(recursive=True), run) if run.is_running() else ():
+            with suppress(psutil.NoSuchProcess):
+                each.kill()
