@@ -485,7 +485,16 @@ class GatewayEngine:
             symbols = tuple(self.exposure(symbol) for symbol in core.instruments) if self.comparison.is_known else ()
             number = self.gate.next_request_no(core.now_ns)
             core.out.append(
-                ToRisk(AccountLeaseRequest(core.venue, core.incarnation, number, core.ledger.last_no, symbols))
+                ToRisk(
+                    AccountLeaseRequest(
+                        core.venue,
+                        core.incarnation,
+                        number,
+                        core.ledger.last_no,
+                        symbols,
+                        core.budget.per_min(core.limits.costs.get(VenuePlace, ())),
+                    )
+                )
             )
         if self.ids.is_low and (
             not self._block_asked_ns or core.now_ns - self._block_asked_ns >= BLOCK_RETRY_MS * NS_PER_MS

@@ -54,7 +54,7 @@ PERP = VenueLimits(
     windows={Window.ORDERS_10S: (300, 10_000), Window.ORDERS_1M: (1_200, 60_000), _W: (2_400, 60_000)},
     costs={
         VenuePlace: ((Window.ORDERS_10S, 1), (Window.ORDERS_1M, 1)),
-        VenueReplace: ((Window.ORDERS_10S, 1), (Window.ORDERS_1M, 1), (_W, 1)),
+        VenueReplace: ((Window.ORDERS_10S, 1), (Window.ORDERS_1M, 1)),
         VenueCancel: ((_W, 1),),
         VenueCancelAll: ((_W, 1),),
         VenueQueryOrder: ((_W, 1),),

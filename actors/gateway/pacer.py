@@ -15,8 +15,10 @@ from typing import Generic, TypeVar
 import msgspec
 
 from actors.gateway.limits import Costs, Window
-from actors.vocab.units import NS_PER_MS
+from actors.vocab.units import NS_PER_MS, NS_PER_S
 from actors.vocab.venue_io import RateUsage
+
+MINUTE_NS = 60 * NS_PER_S
 
 
 class Urgency(enum.IntEnum):
@@ -113,6 +115,16 @@ class Budget:
         """Return when `costs` may fit at the earliest."""
         times = [self.windows[name].ready_ns(cost, urgency, now_ns) for name, cost in costs if name in self.windows]
         return max([self.closed_until_ns, now_ns, *times])
+
+    def per_min(self, costs: Costs) -> int:
+        """How many requests of these costs the windows up to a minute long let through in a minute; 0: no bound."""
+        windows = [(self.windows[name], cost) for name, cost in costs if name in self.windows]
+        rates = [
+            window.caps[Urgency.NORMAL] * MINUTE_NS // (window.span_ns * cost)
+            for window, cost in windows
+            if window.span_ns <= MINUTE_NS
+        ]
+        return min(rates, default=0)
 
     def close_until(self, until_ns: int) -> None:
         self.closed_until_ns = max(self.closed_until_ns, until_ns)

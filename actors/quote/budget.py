@@ -1,54 +1,76 @@
-"""How many orders may still be sent: a token bucket that never exceeds its rate in any minute.
+"""How many orders may still be sent: never more than the rate in any minute, counted order by order.
 
-Binance allows 1 200 new orders a minute on a futures account: 22 a symbol at fifty symbols, for places and replaces
-alike (cancels are free). The bucket holds `capacity` and refills with what is left of the minute, so that
-capacity + one minute's refill = orders_per_min.
+Binance allows 1 200 new orders a minute on a futures account: about 22 a symbol at fifty symbols, for places and
+replaces alike (cancels are free); risk moves the rates to who needs them (`risk/order_budgets.py`). Fills come in
+clusters and each costs two orders, so what is needed may go at once; `reconcile.HOLD_BACK_*` keeps orders for it.
+Changes alone are metered: the venue counts ten seconds as well, and a fleet whose quotes all follow one move of the
+market would fill that count and leave the missing sides waiting at the gateway.
 """
 
 from __future__ import annotations
 
+from collections import deque
+
 from actors.vocab.units import NS_PER_S
 
-# A fifth at once: a fill costs two orders (its own side again, the other side leaned), and fills come in clusters.
-BURST_SHARE = 0.2
+MINUTE_NS = 60 * NS_PER_S
+SPELL_NS = 10 * NS_PER_S
+SPELL_SHARE = 0.2  # of a minute's orders; a sixth would be even. Of USD-M's 1 200 a minute, 300 may go in ten seconds
 
 
 class OrderBudget:
-    __slots__ = ("_per_ns", "_updated_ns", "capacity", "orders_per_min", "tokens")
+    __slots__ = ("_needed_ns", "_now_ns", "_sent_ns", "orders_per_min", "short")
 
     def __init__(self) -> None:
         self.orders_per_min = 0
-        self.capacity = 0.0
-        self.tokens = 0.0
-        self._per_ns = 0.0
-        self._updated_ns = 0
+        self.short = False  # a side stands empty for want of an order, or the next would; whoever tells it clears it
+        self._now_ns = 0
+        self._sent_ns: deque[int] = deque()  # orders of the last minute, oldest first
+        self._needed_ns: deque[int] = deque()  # those of them that did more than move a quote back
 
     def set_rate(self, orders_per_min: int, now_ns: int) -> None:
-        """Change the rate; what was saved up under the old one stays, as far as the new bucket holds it."""
-        if orders_per_min == self.orders_per_min:
-            return
-        self.refill(now_ns)
-        first = self.orders_per_min == 0
+        """Orders of the last minute count against the new rate as they did against the old one."""
         self.orders_per_min = max(0, orders_per_min)
-        rate = float(self.orders_per_min)
-        self.capacity = min(rate, max(1.0, min(max(2.0, rate * BURST_SHARE), rate / 2)))
-        # At one order a minute nothing would be left to refill with; one in two minutes keeps it alive.
-        self._per_ns = max(rate - self.capacity, rate / 2) / (60 * NS_PER_S)
-        self.tokens = self.capacity if first else min(self.tokens, self.capacity)
+        self.refill(now_ns)
 
-    def refill(self, now_ns: int) -> float:
+    def refill(self, now_ns: int) -> int:
         """Return the orders that may be sent now."""
-        gap_ns = now_ns - self._updated_ns
-        if gap_ns > 0:
-            self._updated_ns = now_ns
-            self.tokens = min(self.capacity, self.tokens + gap_ns * self._per_ns)
-        return self.tokens
+        self._now_ns = max(self._now_ns, now_ns)
+        since_ns = self._now_ns - MINUTE_NS
+        for stamps in (self._sent_ns, self._needed_ns):
+            while stamps and stamps[0] <= since_ns:
+                stamps.popleft()
+        return self.left
 
-    def take(self) -> None:
-        """One order was sent."""
-        self.tokens -= 1.0
+    @property
+    def left(self) -> int:
+        """The same, as of the last refill."""
+        return max(0, self.orders_per_min - len(self._sent_ns))
+
+    @property
+    def may_change(self) -> bool:
+        """Whether this spell has room for an order that moves a live quote."""
+        since_ns, spell = self._now_ns - SPELL_NS, 0
+        for stamp_ns in reversed(self._sent_ns):
+            if stamp_ns <= since_ns:
+                break
+            spell += 1
+        return spell < max(1.0, self.orders_per_min * SPELL_SHARE)
+
+    def take(self, *, needed: bool = False) -> None:
+        """One order was sent, at the moment of the last refill. `needed`: not only to move a quote back."""
+        self._sent_ns.append(self._now_ns)
+        if needed:
+            self._needed_ns.append(self._now_ns)
+            # The next fill would find nothing: told before it comes.
+            self.short = self.short or self.left < 1
+
+    def needed_count(self, now_ns: int) -> int:
+        """Needed orders of the last minute."""
+        self.refill(now_ns)
+        return len(self._needed_ns)
 
     @property
     def scarcity(self) -> float:
-        """1 with a full bucket, more as it empties: what a small improvement must be multiplied by to be worth it."""
-        return self.capacity / max(1.0, self.tokens) if self.capacity > 0 else 1.0
+        """1 with nothing sent, more as less is left: what a small improvement is multiplied by to be worth an order."""
+        return self.orders_per_min / max(1, self.left) if self.orders_per_min else 1.0

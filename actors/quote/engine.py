@@ -394,13 +394,14 @@ class QuoteEngine:
                 position_lots=self.position.lots,
                 last_fill_no=self.position.last_fill_no,
                 mid_ticks=mid,
+                budget=self.budget,
                 now_ns=now_ns,
             )
         ]
 
     def _renew_if_wished(self, now_ns: int) -> list[Command]:
         """Ask at once when more is wished than was asked for last; less can wait for the next renewal."""
-        if self._reconciled and self._lease.wishes_more(self._wants(), now_ns):
+        if self._reconciled and self._lease.wishes_more(self._wants(), now_ns, short=self.budget.short):
             return self._renew(now_ns)
         return []
 

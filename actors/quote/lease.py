@@ -7,6 +7,7 @@ for that at every swing.
 
 from __future__ import annotations
 
+from actors.quote.budget import OrderBudget
 from actors.quote.sizes import Sizes
 from actors.risk.leases import Wallet
 from actors.vocab.leases import LeaseRequest
@@ -14,6 +15,8 @@ from actors.vocab.units import NS_PER_MS, NS_PER_S
 
 # Least time between two requests that a changed wish causes.
 WISH_GAP_NS = 20 * NS_PER_MS
+# The same while orders are short: there may be none to be had, so it is not asked at every turn.
+SHORT_GAP_NS = 200 * NS_PER_MS
 # A wish that became smaller is kept this long.
 WISH_KEEP_NS = 10 * NS_PER_S
 # The lease asked for leaves this many whole ladders on top of the position: a fill can be answered at once.
@@ -35,13 +38,22 @@ class LeaseKeeper:
     def due(self, now_ns: int) -> bool:
         return now_ns - self._requested_ns >= self._renew_ns
 
-    def wishes_more(self, wants: tuple[int, int], now_ns: int) -> bool:
-        """True when an answer to the last request would not be enough."""
+    def wishes_more(self, wants: tuple[int, int], now_ns: int, *, short: bool = False) -> bool:
+        """True when an answer to the last request would not be enough; `short` of orders included."""
+        if short and now_ns - self._requested_ns >= SHORT_GAP_NS:
+            return True
         more = wants[0] > self._asked[0] or wants[1] > self._asked[1]
         return more and now_ns - self._requested_ns >= WISH_GAP_NS
 
     def request(
-        self, wants: tuple[int, int], *, position_lots: int, last_fill_no: int, mid_ticks: float, now_ns: int
+        self,
+        wants: tuple[int, int],
+        *,
+        position_lots: int,
+        last_fill_no: int,
+        mid_ticks: float,
+        budget: OrderBudget,
+        now_ns: int,
     ) -> LeaseRequest:
         """The next request; from this moment the ttl of its answer runs."""
         for side, want in enumerate(wants):
@@ -52,6 +64,7 @@ class LeaseKeeper:
         self._requested_ns = now_ns
         wallet = self._wallet
         wallet.on_request_sent(self._request_no, now_ns)
+        short, budget.short = budget.short, False
         return LeaseRequest(
             venue=wallet.venue,
             symbol=wallet.symbol,
@@ -62,6 +75,9 @@ class LeaseKeeper:
             want_short_lots=self._asked[1],
             last_fill_no=last_fill_no,
             mid_ticks=mid_ticks,
+            orders_needed=budget.needed_count(now_ns),
+            orders_short=short,
+            orders_held=budget.orders_per_min,
         )
 
 

@@ -11,7 +11,7 @@ from actors.quote.budget import OrderBudget
 from actors.quote.counters import Counters
 from actors.quote.orders import OwnOrder, OwnOrders
 from actors.quote.position import PositionKeeper
-from actors.quote.reconcile import Kind, Move
+from actors.quote.reconcile import HOLD_BACK_WIDE, Kind, Move
 from actors.risk.leases import Refusal, Wallet
 from actors.vocab.config import QuoteSettings
 from actors.vocab.leases import RiskState
@@ -77,7 +77,7 @@ class Placer:
                 if command is not None:
                     commands.append(command)
                     unanswered += 1
-            elif move.severe and order is not None and self._budget.tokens < 1.0:
+            elif move.severe and order is not None and self._budget.left < 1:
                 commands.append(self.cancel(order, occasion))
         return commands
 
@@ -106,13 +106,11 @@ class Placer:
         if unanswered >= self._unanswered_max:
             counters.answer_waits += 1
             return False
-        # A bucket of one or two orders can't hold two back.
-        hold_back = min(move.hold_back, max(0.0, budget.capacity - 1.0))
-        if budget.tokens - 1.0 < hold_back:
+        spare = budget.left >= 1 and budget.left >= move.hold_back * budget.orders_per_min
+        if not spare or (move.hold_back > 0 and not budget.may_change):
             counters.budget_waits += 1
-            self._hinder(
-                move, Reason.ORDER_BUDGET, f"{budget.orders_per_min} a minute granted, {budget.tokens:.1f} left"
-            )
+            budget.short = budget.short or move.kind is Kind.PLACE
+            self._hinder(move, Reason.ORDER_BUDGET, f"{budget.orders_per_min} a minute granted, {budget.left} left")
             return False
         opposite = self._own.nearest_ticks(move.side.other)
         if opposite is not None and (move.price_ticks - opposite) * move.side >= 0:
@@ -161,7 +159,7 @@ class Placer:
             now_ns=occasion.now_ns,
         )
         self._counters.placed += 1
-        self._budget.take()
+        self._budget.take(needed=True)
         return made
 
     def _replace(
@@ -190,7 +188,7 @@ class Placer:
             return self.cancel(order, occasion)
         self._own.replaced(order, price_ticks=move.price_ticks, lots=lots, now_ns=occasion.now_ns)
         self._counters.replaced += 1
-        self._budget.take()
+        self._budget.take(needed=move.hold_back < HOLD_BACK_WIDE)
         return made
 
     def _growth_lots(self, side: Side, live_buy: int, live_sell: int) -> int:

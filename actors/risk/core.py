@@ -9,6 +9,7 @@ from actors.risk.events import Announce, Answer, Command, JournalRows, Send
 from actors.risk.grants import LeaseBook
 from actors.risk.ledger import Ledger, LedgerState
 from actors.risk.markouts import Markouts
+from actors.risk.order_budgets import OrderBudgets
 from actors.risk.seats import Desk, Seat
 from actors.risk.states import FLEET, StateBook, venue_scope
 from actors.risk.witness import Witness
@@ -90,6 +91,7 @@ class RiskCore:
                 venue,
                 applied_no=dict(loaded.fill_nos).get(venue, 0),
                 next_id=dict(loaded.next_ids).get(venue, 1),
+                orders=OrderBudgets(account_max=self.settings.orders_per_min_max, ttl_ns=self.ttl_ns),
             )
             desk.last_life = next(
                 ((gateway, ms) for where, gateway, ms in loaded.last_lives if where == venue), ("", 0)
@@ -143,6 +145,7 @@ class RiskCore:
                 seat.opened = True
                 self.value(seat)
         self.seats[seat.key] = desk.seats[row.symbol] = seat
+        desk.orders.join(row.symbol)
 
     def _change(self, seat: Seat, row: Instrument) -> None:
         old, seat.instrument = seat.instrument, row
@@ -172,11 +175,6 @@ class RiskCore:
 
     def lot_price_nusd(self, seat: Seat, mid_ticks: float) -> int:
         return limits.lot_price_nusd(mid_ticks=mid_ticks, usd_per_tick_lot=seat.instrument.usd_per_tick_lot)
-
-    def orders_per_min(self, venue: str) -> int:
-        return limits.orders_per_min(
-            account_max=self.settings.orders_per_min_max, symbols_count=len(self.desks[venue].seats)
-        )
 
     def wall_ms(self) -> int:
         """Wall clock at the newest timer."""

@@ -93,6 +93,13 @@ class Leasing:
             reason = "no headroom left under the limits"
         self._grant(seat, request.holder, long, short, state)
         lease.expires_ns = now_ns + core.ttl_ns
+        seat.orders_per_min = core.desks[request.venue].orders.renew(
+            request.symbol,
+            needed=request.orders_needed,
+            short=request.orders_short,
+            held=request.orders_held,
+            now_ns=now_ns,
+        )
         self._send_grant(seat, request.request_no, reason)
 
     def on_release(self, release: LeaseRelease) -> None:
@@ -146,7 +153,7 @@ class Leasing:
                 state=seat.state,
                 reason=reason,
                 ttl_ms=core.settings.lease_ttl_ms,
-                orders_per_min=core.orders_per_min(lease.venue),
+                orders_per_min=seat.orders_per_min,
                 quantity_factor=seat.factor,
             ),
         )
@@ -269,6 +276,8 @@ class Leasing:
         if request.request_no <= desk.request_no:
             return  # overtaken
         desk.request_no = request.request_no
+        if request.orders_per_min:
+            desk.orders.account_max = min(core.settings.orders_per_min_max, request.orders_per_min)
         desk.highest_no = max(desk.highest_no, request.last_fill_no)
         if desk.highest_no > desk.applied_no:
             self.ask_again(desk, now_ns)

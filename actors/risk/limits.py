@@ -79,11 +79,6 @@ def overrun_nusd(*, used_nusd: int, limit_nusd: int) -> int:
     return max(0, used_nusd - limit_nusd)
 
 
-def orders_per_min(*, account_max: int, symbols_count: int) -> int:
-    """Return one symbol's share of its venue account's order budget, at least 1."""
-    return max(1, account_max // max(1, symbols_count))
-
-
 def move_pct(*, price: float, low: float, high: float) -> float:
     """Return how far `price` is from the farther end of a window, in percent of that end."""
     return max(abs(price / low - 1.0), abs(price / high - 1.0)) * 100.0

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from actors.risk.grants import SymbolLease
 from actors.risk.ledger import Ledger
+from actors.risk.order_budgets import OrderBudgets
 from actors.risk.states import symbol_scope
 from actors.risk.watch import PriceWindow
 from actors.vocab.instruments import Instrument
@@ -35,6 +36,7 @@ class Seat:
         "net_usd",
         "ok_ns",
         "opened",
+        "orders_per_min",
         "peer",
         "scope",
         "share_state",
@@ -65,6 +67,7 @@ class Seat:
         self.booking: tuple[int, int, int] | None = None  # (sequence, long, short) being journalled
         self.state = RiskState.NORMAL  # of the newest grant
         self.factor = 1.0
+        self.orders_per_min = 1  # of the newest grant
         self.has_turn = False  # its lease may open now; see `Leasing._may_open`
         self.share_state = RiskState.NORMAL
         self.stale_tripped = False
@@ -75,8 +78,9 @@ class Seat:
 class Desk:
     """One venue account: its gateway, its fills' numbering, its order counts."""
 
-    def __init__(self, venue: str, *, applied_no: int, next_id: int) -> None:
+    def __init__(self, venue: str, *, applied_no: int, next_id: int, orders: OrderBudgets) -> None:
         self.venue = venue
+        self.orders = orders
         self.seats: dict[str, Seat] = {}  # symbol -> seat
         self.gateway = ""  # incarnation of the life that risk talks to
         self.buried: set[str] = set()  # earlier lives: nothing they say counts

@@ -48,6 +48,9 @@ class LeaseRequest(Message, frozen=True):
     want_short_lots: int
     last_fill_no: int  # last gateway fill number seen; risk uses the worse of both views
     mid_ticks: float  # 0.0 while there is no book
+    orders_needed: int = 0  # of the last minute: every one but those that only moved a quote back
+    orders_short: bool = False  # since the last request one was held back although its side stood empty
+    orders_held: int = 0  # rate a minute in force here
 
 
 class LeaseGrant(Message, frozen=True):
@@ -82,6 +85,7 @@ class AccountLeaseRequest(Message, frozen=True):
     request_no: int
     last_fill_no: int  # highest fill number the gateway has given out
     symbols: tuple[SymbolExposure, ...]
+    orders_per_min: int = 0  # most that it would write in a minute; 0: not told
 
 
 class SymbolExposure(Record, frozen=True):

@@ -1,4 +1,4 @@
-"""The order budget: never more than the rate in any minute, and alive at every rate."""
+"""The order budget: never more than the rate in any minute, and changes spread over it."""
 
 from __future__ import annotations
 
@@ -10,59 +10,75 @@ from actors.quote.budget import OrderBudget
 from actors.vocab.units import NS_PER_MS, NS_PER_S
 
 
-def test_a_new_budget_starts_full_and_refills_evenly() -> None:
+def sent(rate: int, *at_s: float, needed: bool = False) -> OrderBudget:
     budget = OrderBudget()
-    budget.set_rate(22, 0)
-    assert budget.tokens == budget.capacity == pytest.approx(4.4)
-
-    for _ in range(4):
-        budget.take()
-    assert budget.refill(10 * NS_PER_S) == pytest.approx(0.4 + 17.6 / 6)
-    assert budget.refill(1_000 * NS_PER_S) == pytest.approx(4.4)
+    budget.set_rate(rate, 0)
+    for moment in at_s:
+        budget.refill(int(moment * NS_PER_S))
+        budget.take(needed=needed)
+    return budget
 
 
-def test_a_changed_rate_does_not_fill_the_bucket() -> None:
-    budget = OrderBudget()
-    budget.set_rate(22, 0)
-    for _ in range(4):
-        budget.take()
+def test_what_was_sent_comes_back_after_a_minute() -> None:
+    budget = sent(22, 0, 0, 30)
+    assert budget.left == 19
+    assert budget.refill(60 * NS_PER_S) == 21
+    assert budget.refill(1_000 * NS_PER_S) == 22
 
-    budget.set_rate(600, 0)
 
-    assert budget.tokens == pytest.approx(0.4)
+def test_a_changed_rate_counts_the_orders_of_the_minute() -> None:
+    budget = sent(4, 0, 0, 0, 0)
+    assert budget.left == 0
+    budget.set_rate(6, NS_PER_S)
+    assert budget.left == 2
+    budget.set_rate(3, NS_PER_S)
+    assert budget.left == 0
 
 
 def test_nothing_granted_means_nothing_to_send() -> None:
     budget = OrderBudget()
     budget.set_rate(0, 0)
 
-    assert budget.refill(100 * NS_PER_S) == 0.0
+    assert budget.refill(100 * NS_PER_S) == 0
     assert budget.scarcity == 1.0
 
 
-def test_improvements_must_be_worth_more_as_the_bucket_empties() -> None:
-    budget = OrderBudget()
-    budget.set_rate(22, 0)
-    assert budget.scarcity == 1.0
-    budget.take()
-    budget.take()
-    assert budget.scarcity == pytest.approx(4.4 / 2.4)
+def test_improvements_must_be_worth_more_as_less_is_left() -> None:
+    assert sent(22).scarcity == 1.0
+    assert sent(22, 0, 0, 0, 0).scarcity == pytest.approx(22 / 18)
+    assert sent(22, *[0] * 22).scarcity == 22
 
 
-@given(rate=st.integers(1, 300), gaps_ms=st.lists(st.integers(0, 5_000), min_size=1, max_size=300))
-def test_no_minute_holds_more_than_the_rate(rate: int, gaps_ms: list[int]) -> None:
-    """Whoever sends whenever it may: any sixty seconds hold at most the granted number of orders."""
+def test_a_spell_holds_a_fifth_of_the_minutes_changes() -> None:
+    budget = sent(20, 0, 0, 0, 1)
+    assert not budget.may_change
+    budget.refill(10 * NS_PER_S)  # three of the four are ten seconds old
+    assert budget.may_change
+
+
+def test_it_is_short_as_soon_as_the_next_needed_order_would_find_nothing() -> None:
+    assert not sent(2, 0, needed=True).short
+    assert sent(2, 0, 1, needed=True).short
+    assert not sent(2, 0, 1).short  # the last went to move a quote back
+    assert sent(5, 0, 50, needed=True).needed_count(61 * NS_PER_S) == 1
+
+
+@given(
+    steps=st.lists(st.tuples(st.integers(0, 5_000), st.integers(1, 40)), min_size=1, max_size=300),
+)
+def test_no_minute_holds_more_than_the_highest_rate_in_it(steps: list[tuple[int, int]]) -> None:
+    """Whoever sends whenever it may, under a rate that changes all the time."""
     budget = OrderBudget()
-    budget.set_rate(rate, 0)
-    now_ns, sent = 0, []
-    for gap_ms in gaps_ms:
+    now_ns, moments, rates = 0, [], [(0, 0)]
+    for gap_ms, rate in steps:
         now_ns += gap_ms * NS_PER_MS
-        budget.refill(now_ns)
-        while budget.tokens >= 1.0:
+        budget.set_rate(rate, now_ns)
+        rates.append((now_ns, rate))
+        while budget.left >= 1:
             budget.take()
-            sent.append(now_ns)
+            moments.append(now_ns)
 
-    assert sent
-    for last, moment in enumerate(sent):
-        first = last - rate
-        assert first < 0 or moment - sent[first] >= 60 * NS_PER_S - NS_PER_MS
+    for last in moments:
+        inside = [moment for moment in moments if last - 60 * NS_PER_S < moment <= last]
+        highest = max(rate for at_ns, rate in rates if last - 60 * NS_PER_S < at_ns <= last)
+        assert len(inside) <= highest

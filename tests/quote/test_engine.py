@@ -727,7 +727,7 @@ def test_exhausted_budget_is_the_reason_and_cancels_still_go() -> None:
     quoter.handle(RiskLink(True), T0)
     quoter.handle(GatewayLink(True, GATEWAY), T0)
     requests = quoter.handle(holder_state(), T0)
-    renewed(quoter, requests, T0, orders_per_min=2)
+    renewed(quoter, requests, T0, orders_per_min=1)
 
     placed = quoter.handle(book(1, T0), T0)
     answer(quoter, placed, T0)
@@ -740,8 +740,7 @@ def test_exhausted_budget_is_the_reason_and_cancels_still_go() -> None:
 
 def test_a_quote_beyond_the_fair_price_is_withdrawn_when_no_order_is_left() -> None:
     quoter = quoting()
-    quoter.handle(grant(0, grant_no=2, orders_per_min=1), T0 + MS)
-    quoter.budget.tokens = 0.0
+    quoter.handle(grant(0, grant_no=2, orders_per_min=1), T0 + MS)  # the two that rest are of this minute
 
     commands = quoter.handle(book(2, T0 + 100 * MS, 599_000, 599_010), T0 + 100 * MS)
 

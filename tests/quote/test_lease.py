@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from actors.quote.budget import OrderBudget
 from actors.quote.lease import LeaseKeeper, wanted_lots
 from actors.quote.sizes import Sizes
 from actors.risk.leases import Wallet
@@ -60,10 +61,11 @@ def test_sizes_are_nothing_before_a_price() -> None:
 
 
 def test_more_is_asked_at_once_and_less_after_a_while() -> None:
+    budget = OrderBudget()
     keeper = LeaseKeeper(Wallet(VENUE, SYMBOL, HOLDER), renew_interval_ns=500 * MS)
 
     def ask(wants: tuple[int, int], now_ns: int) -> tuple[int, int]:
-        request = keeper.request(wants, position_lots=0, last_fill_no=0, mid_ticks=0.0, now_ns=now_ns)
+        request = keeper.request(wants, position_lots=0, last_fill_no=0, mid_ticks=0.0, budget=budget, now_ns=now_ns)
         return request.want_long_lots, request.want_short_lots
 
     assert keeper.due(T0)
@@ -76,3 +78,20 @@ def test_more_is_asked_at_once_and_less_after_a_while() -> None:
     assert ask((8, 8), T0 + 5 * NS_PER_S) == (12, 8)
     assert ask((8, 4), T0 + 11 * NS_PER_S) == (8, 8)
     assert ask((8, 4), T0 + 15 * NS_PER_S) == (8, 4)
+
+
+def test_a_want_of_orders_is_told_once_and_soon() -> None:
+    budget = OrderBudget()
+    budget.set_rate(1, T0)
+    budget.refill(T0)
+    budget.take(needed=True)
+    keeper = LeaseKeeper(Wallet(VENUE, SYMBOL, HOLDER), renew_interval_ns=500 * MS)
+
+    def ask(now_ns: int) -> tuple[int, bool, int]:
+        request = keeper.request((8, 8), position_lots=0, last_fill_no=0, mid_ticks=0.0, budget=budget, now_ns=now_ns)
+        return request.orders_needed, request.orders_short, request.orders_held
+
+    assert ask(T0) == (1, True, 1)
+    assert not keeper.wishes_more((8, 8), T0 + 100 * MS, short=True)
+    assert keeper.wishes_more((8, 8), T0 + 200 * MS, short=True)
+    assert ask(T0 + 200 * MS) == (1, False, 1)

@@ -106,7 +106,7 @@ def test_levels_beyond_the_wish_are_cancelled() -> None:
     assert bids(Wish(9_980, 4), orders=orders, levels=2) == [(Kind.CANCEL, 2, 9_970, 0)]
 
 
-def test_cancels_first_then_what_is_worth_most() -> None:
+def test_cancels_first_then_missing_sides_then_what_is_worth_most() -> None:
     """Too tight by 10 counts 20, a missing side half the spread: 20 as well; too wide by 10 counts 5."""
     tight = moves(Side.BUY, [Wish(9_970, 4)], {0: live(Side.BUY, 9_981, 4)}, 1, 100, TERMS)
     wide = moves(Side.SELL, [Wish(10_020, 4)], {1: live(Side.SELL, 10_030, 4)}, 1, 100, TERMS)
@@ -117,11 +117,11 @@ def test_cancels_first_then_what_is_worth_most() -> None:
 
     assert [(move.kind, round(move.value_usd, 3)) for move in found] == [
         (Kind.CANCEL, 0.0),
-        (Kind.REPLACE, 8.8),
         (Kind.PLACE, 8.0),
+        (Kind.REPLACE, 8.8),
         (Kind.REPLACE, 2.0),
     ]
-    assert [move.hold_back for move in found] == [0.0, 2.5, 0.0, 4.0]
+    assert [move.hold_back for move in found] == [0.0, 0.0, 0.25, 0.5]
 
 
 def test_quote_beyond_the_fair_price_may_take_the_last_order() -> None:

@@ -37,11 +37,6 @@ def test_reduce_envelope(position: int, envelope: tuple[int, int]) -> None:
     assert limits.reduce_envelope(position) == envelope
 
 
-def test_the_order_budget_is_divided_and_never_nothing() -> None:
-    assert limits.orders_per_min(account_max=1_100, symbols_count=50) == 22
-    assert limits.orders_per_min(account_max=10, symbols_count=50) == 1
-
-
 def test_a_lot_is_never_free() -> None:
     assert limits.lot_price_nusd(mid_ticks=1.0, usd_per_tick_lot=1e-12) == 1
 

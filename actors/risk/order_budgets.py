@@ -1,0 +1,141 @@
+"""Who may send how many orders a minute: one account's limit, moved to where it is needed.
+
+Each symbol starts with three quarters of an equal share; the last quarter of the account's limit goes at once to who
+needs more.
+A renewal tells how many orders the holder has sent for a reason in the last minute, and whether one was held back
+for want of budget; the wish follows from that, at most once a second. A wish is granted as far as the limit allows;
+when all wishes together exceed it, each gets the same level and nobody less than the start.
+
+The account's limit holds in every minute, whatever moves: a symbol counts with the greatest rate that its holder may
+have had in the last minute. So what one symbol gives up is another's a minute and a lease later; a holder's bucket
+(`quote/budget.py`) never sends more in a minute than that greatest rate. A new life of a holder begins with a fresh
+bucket, and a new term of risk learns the rates in force from the first renewals: for these the gateway's own sliding
+windows stand behind, which no order passes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+from actors.vocab.units import NS_PER_S
+
+MINUTE_NS = 60 * NS_PER_S
+START_SHARE = 0.75  # of an equal share
+GROWTH_SHORT = 1.5  # a side stood empty for want of an order, or the next would
+GROWTH_USED = 1.25  # four fifths were used
+USED_SHARE = 0.8
+SPARE_SHARE = 0.5  # less than this used: given up, down to half as much again as was used
+ROOM = 1.5
+SHARES_MAX = 4.0  # nobody's wish grows beyond so many equal shares
+STEP_NS = NS_PER_S  # least time between two changes of one wish
+
+
+class _Holder:
+    """One symbol's share."""
+
+    __slots__ = ("changed_ns", "counted", "granted", "past", "wish")
+
+    def __init__(self, wish: int) -> None:
+        self.wish = wish
+        self.granted = 0
+        self.counted = 0  # its part in the sum of all; never below `reserved`
+        self.changed_ns = 0  # of the wish
+        # (rate, until when it counts) of rates above `granted` that were in force, falling in rate, rising in time
+        self.past: deque[tuple[int, int]] = deque()
+
+    def reserved(self, now_ns: int) -> int:
+        while self.past and self.past[0][1] <= now_ns:
+            self.past.popleft()
+        return max(self.granted, self.past[0][0]) if self.past else self.granted
+
+
+class OrderBudgets:
+    """The shares of one venue account. A machine without messages; `leasing.py` asks it at each renewal."""
+
+    def __init__(self, *, account_max: int, ttl_ns: int) -> None:
+        """`ttl_ns`: how long a holder that does not hear of a lower rate may go on with the older one."""
+        self.account_max = account_max
+        self._ttl_ns = ttl_ns
+        self._holders: dict[str, _Holder] = {}  # symbol -> its share
+        self._level = account_max  # nobody above it while wishes exceed the limit
+        self._level_ns = 0
+        self._sum = 0  # of `counted`
+
+    def join(self, symbol: str) -> None:
+        """Count this symbol among those that share. Before the first `renew` of any, best."""
+        self._holders.setdefault(symbol, _Holder(0))
+
+    def renew(self, symbol: str, *, needed: int, short: bool, held: int, now_ns: int) -> int:
+        """Return the rate granted now. `needed` orders were sent for a reason in the last minute, `short`: one was
+        held back; `held` is the rate the holder has from before, which a new term does not know."""
+        self.join(symbol)
+        at = self._holders[symbol]
+        if not at.granted and held:
+            at.past.append((held, now_ns + MINUTE_NS + self._ttl_ns))
+        self._wish(at, needed, short, now_ns)
+        if now_ns - self._level_ns >= STEP_NS:
+            self._level_ns = now_ns
+            self._find_level()
+            self._recount(now_ns)
+        target = max(1, min(at.wish, max(self._level, self._start())))
+        before = at.reserved(now_ns)
+        self._count(at, before)
+        target = min(target, before + max(0, self.account_max - self._sum))
+        self._grant(at, max(1, target), now_ns)
+        self._count(at, at.reserved(now_ns))
+        return at.granted
+
+    def reserved(self, now_ns: int) -> int:
+        """The most that all holders together can send in a minute."""
+        self._recount(now_ns)
+        return self._sum
+
+    def _recount(self, now_ns: int) -> None:
+        """What has left the minute is free again. In between the sum is too high, never too low."""
+        for at in self._holders.values():
+            self._count(at, at.reserved(now_ns))
+
+    def _count(self, at: _Holder, rate: int) -> None:
+        self._sum += rate - at.counted
+        at.counted = rate
+
+    def _start(self) -> int:
+        return max(1, int(self.account_max * START_SHARE) // max(1, len(self._holders)))
+
+    def _wish(self, at: _Holder, needed: int, short: bool, now_ns: int) -> None:
+        start = self._start()
+        if at.wish < start:
+            at.wish = start
+        if now_ns - at.changed_ns < STEP_NS:
+            return
+        wish, granted = at.wish, max(at.granted, 1)
+        top = max(start, int(SHARES_MAX * self.account_max / max(1, len(self._holders))))
+        if short:
+            wish = min(top, math.ceil(granted * GROWTH_SHORT))
+        elif needed >= USED_SHARE * granted:
+            wish = min(top, math.ceil(granted * GROWTH_USED))
+        elif needed < SPARE_SHARE * granted:
+            wish = max(start, math.ceil(needed * ROOM))
+        if wish != at.wish:
+            at.wish, at.changed_ns = wish, now_ns
+
+    def _find_level(self) -> None:
+        """The height to which wishes are filled when they exceed the limit together."""
+        left, level = self.account_max, self.account_max
+        wishes = sorted(each.wish for each in self._holders.values())
+        if sum(wishes) > left:
+            for number, wish in enumerate(wishes):
+                level = left // (len(wishes) - number)
+                if wish >= level:
+                    break
+                left -= wish
+        self._level = level
+
+    def _grant(self, at: _Holder, rate: int, now_ns: int) -> None:
+        if rate < at.granted:
+            until_ns = now_ns + MINUTE_NS + self._ttl_ns
+            while at.past and at.past[-1][0] <= at.granted:
+                at.past.pop()
+            at.past.append((at.granted, until_ns))
+        at.granted = rate

@@ -1,0 +1,108 @@
+"""Orders a minute go where they are needed, and the account's limit holds in every minute."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from actors.quote.budget import OrderBudget
+from actors.risk.order_budgets import OrderBudgets
+from actors.vocab.units import NS_PER_MS, NS_PER_S
+
+TTL_NS = 2 * NS_PER_S
+T0 = 1_000 * NS_PER_S
+
+
+def shares(*symbols: str, account_max: int = 100) -> OrderBudgets:
+    made = OrderBudgets(account_max=account_max, ttl_ns=TTL_NS)
+    for symbol in symbols:
+        made.join(symbol)
+    return made
+
+
+def renew(budgets: OrderBudgets, symbol: str, at_s: float, *, needed: int = 0, short: bool = False) -> int:
+    return budgets.renew(symbol, needed=needed, short=short, held=0, now_ns=T0 + int(at_s * NS_PER_S))
+
+
+def test_everybody_starts_with_three_quarters_of_an_equal_share() -> None:
+    budgets = shares("A", "B", "C", "D")
+    assert [renew(budgets, symbol, 0) for symbol in "ABCD"] == [18, 18, 18, 18]
+
+
+def test_who_runs_short_gets_more_at_once_up_to_what_is_left() -> None:
+    budgets = shares("A", "B", "C", "D")
+    for symbol in "ABCD":
+        renew(budgets, symbol, 0)
+    found = [renew(budgets, "A", step + 1, short=True) for step in range(5)]
+    assert found == [27, 41, 46, 46, 46]  # 100 less what the others hold
+    assert [renew(budgets, symbol, 9) for symbol in "BCD"] == [18, 18, 18]
+
+
+def test_what_is_given_up_is_the_others_only_when_no_minute_can_hold_both() -> None:
+    budgets = shares("A", "B")
+    for symbol in "AB":
+        renew(budgets, symbol, 0)
+    for step in range(1, 6):
+        renew(budgets, "A", step, short=True)
+    assert renew(budgets, "A", 7, needed=60) == 63  # 100 less B's 37
+    assert renew(budgets, "A", 10, needed=2) == 37  # never below the start
+    assert renew(budgets, "B", 20, short=True) == 37
+    assert renew(budgets, "B", 71, short=True) == 37
+    assert renew(budgets, "B", 73, short=True) == 56  # a minute and a lease after second 10
+
+
+def test_wishes_beyond_the_limit_are_filled_to_one_level() -> None:
+    budgets = shares("A", "B", "C", "D")
+    for step in range(0, 200, 2):
+        granted = {symbol: renew(budgets, symbol, step, short=symbol in "ABC", needed=2) for symbol in "ABCD"}
+    assert granted["D"] == 18
+    assert all(abs(granted[symbol] - 27) <= 1 for symbol in "ABC")
+    assert sum(granted.values()) <= 100
+
+
+def test_a_new_term_counts_the_rates_that_holders_have() -> None:
+    budgets = shares("A", "B")
+    assert budgets.renew("A", needed=0, short=False, held=80, now_ns=T0) == 37
+    assert budgets.renew("B", needed=0, short=False, held=20, now_ns=T0) == 20
+    assert budgets.renew("B", needed=20, short=True, held=20, now_ns=T0 + NS_PER_S) == 20
+    assert budgets.renew("B", needed=20, short=True, held=20, now_ns=T0 + 63 * NS_PER_S) == 30
+
+
+ASKS = st.lists(
+    st.tuples(st.integers(0, 3), st.integers(100, 9_000), st.booleans(), st.booleans(), st.integers(0, 60)),
+    min_size=20,
+    max_size=200,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(asks=ASKS)
+def test_no_minute_holds_more_than_the_account_allows(asks: list[tuple[int, int, bool, bool, int]]) -> None:
+    """Four holders with buckets of their own that send all they may, some deaf to answers for up to a lease."""
+    budgets = shares(*"ABCD", account_max=60)
+    buckets = {symbol: OrderBudget() for symbol in "ABCD"}
+    heard_ns = dict.fromkeys("ABCD", T0)
+    now_ns = T0
+    sent: deque[int] = deque()
+    for number, wait_ms, short, deaf, needed in asks:
+        symbol = "ABCD"[number]
+        end_ns = now_ns + wait_ms * NS_PER_MS
+        while now_ns < end_ns:
+            now_ns = min(end_ns, now_ns + 200 * NS_PER_MS)
+            for name, bucket in buckets.items():
+                if now_ns - heard_ns[name] >= TTL_NS:
+                    continue  # its lease has run out
+                bucket.refill(now_ns)
+                while bucket.left >= 1:
+                    bucket.take()
+                    sent.append(now_ns)
+            while sent and sent[0] <= now_ns - 60 * NS_PER_S:
+                sent.popleft()
+            assert len(sent) <= 60
+        rate = budgets.renew(symbol, needed=needed, short=short, held=buckets[symbol].orders_per_min, now_ns=now_ns)
+        assert budgets.reserved(now_ns) <= 60
+        if not deaf:
+            heard_ns[symbol] = now_ns
+            buckets[symbol].set_rate(rate, now_ns)
