@@ -1,8 +1,9 @@
 """Compare a run with what its venues say: `python -m pipelines.audit_ledger RUN_DIR`.
 
-Reads the venues' own ledgers over REST, nothing else of theirs, and our journal. Venues that still answer are asked
-themselves; a simulated one that is gone left its ledger in the run folder, which is served again on loopback and read
-by the same client. Exit code: 0 all equal, 1 something differs or could not be checked, 2 nothing to read.
+Reads the venues' own ledgers over REST, nothing else of theirs, and our journal. A run's own simulated venue leaves its
+ledger in the run folder when nothing trades any more; that is served again on loopback and read by the same client: the
+venue itself would make a reader wait for its rate limits. Any other venue is asked itself. Exit code: 0 all equal,
+1 something differs or could not be checked, 2 nothing to read.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ def _journal_of(run: RunFile, run_dir: Path) -> Path:
 
 async def _read_book(run: RunFile, run_dir: Path, account: VenueAccount, history: History) -> LedgerBook:
     since_ms = _start_ms(run, account.venue, history)
-    async with _reader(run_dir, account) as reader:
+    async with _reader(run, run_dir, account) as reader:
         return await reader.read(run.symbols, since_ms=since_ms, is_whole=run.accounts_are_new)
 
 
@@ -93,13 +94,14 @@ def _start_ms(run: RunFile, venue: str, history: History) -> int:
 
 
 @contextlib.asynccontextmanager
-async def _reader(run_dir: Path, account: VenueAccount) -> AsyncIterator[LedgerReader]:
-    """A reader of the venue itself where it answers and we have its key, else of the ledger that it left."""
+async def _reader(run: RunFile, run_dir: Path, account: VenueAccount) -> AsyncIterator[LedgerReader]:
+    """A reader of the ledger that the run's own venue left; else of the venue itself, where we have its key."""
     async with contextlib.AsyncExitStack() as stack:
-        reader = await _live_reader(account)
+        saved = run_dir / file_name(account.venue)
+        is_saved = await asyncio.to_thread(saved.is_file)
+        reader = None if is_saved and run.accounts_are_new else await _live_reader(account)
         if reader is None:
-            saved = run_dir / file_name(account.venue)
-            if not await asyncio.to_thread(saved.is_file):
+            if not is_saved:
                 raise ConfigError(
                     f"{account.venue}: {account.rest_url} does not answer and {run_dir} holds no {saved.name}"
                 )

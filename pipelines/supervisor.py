@@ -331,7 +331,7 @@ class Supervisor:
         """Compare with the venues' own ledgers; None, with the reason shown, when they cannot be read."""
         await self._ask(self._roles("sim:"), "save_ledgers", str(self._plan.run_dir))
         write_risk(self._plan.run_dir, self._figures.risk)
-        self._screen.note("auditing: reading the venue's ledger; its rate limits may take a minute, Ctrl-C skips it")
+        self._screen.note("auditing against the venue's own ledger; Ctrl-C skips it")
         signals_count = self._stop.count
         reading = asyncio.create_task(audit_run(self._plan.run_dir))
         while not reading.done():

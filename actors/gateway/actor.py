@@ -23,6 +23,7 @@ from actors.gateway.commands import (
     HolderLink,
     Measured,
     Note,
+    RefreshInstruments,
     RiskLink,
     StopAsked,
     Stopped,
@@ -41,11 +42,12 @@ from actors.transport.http import HttpAnswer, HttpClient, HttpUnanswered
 from actors.transport.links import Client, Server, Subscriber
 from actors.transport.meters import Histogram
 from actors.transport.session import OVERLAP, WsSession
-from actors.venues.catalog import trading_dialect
+from actors.venues.catalog import market_dialect, trading_dialect
 from actors.venues.dialect import HttpRequest, StreamPlan, TradingDialect, WsCall
 from actors.vocab.clock import Clock
 from actors.vocab.control import Greeting, Instruments, Member, VenueAccount
 from actors.vocab.errors import ConfigError, OurFault, VenueFault
+from actors.vocab.instruments import Instrument
 from actors.vocab.leases import Kill
 from actors.vocab.market import MARKS_TOPIC, Marks
 from actors.vocab.message import Message
@@ -202,6 +204,14 @@ class VenueLine:
         if self._orders is not None:
             await self._orders.close()
         await self._http.close()
+
+    async def instruments(self) -> list[Instrument]:
+        """What the venue trades now, of this run's symbols. `HttpUnanswered` or `VenueFault` where it does not tell."""
+        dialect = market_dialect(self._account.venue)
+        answer = await self._http.call(dialect.instruments_request())
+        if not answer.is_ok:
+            raise HttpUnanswered(f"HTTP {answer.status}: {answer.body[:200].decode(errors='replace')}", sent=True)
+        return dialect.decode_instruments(answer.body, self._host.run.symbols)
 
     @property
     def offset_ms(self) -> int:
@@ -676,8 +686,29 @@ class GatewayActor:
             case SyncClock():
                 if self._line is not None:
                     self._host.spawn(self._line.sync_clock(), name="sync_clock")
+            case RefreshInstruments():
+                self._host.spawn(self._refresh_instruments(), name="instruments")
             case Stopped():
                 self._stopped.set()
+
+    async def _refresh_instruments(self) -> None:
+        """Ask what the venue trades now and offer it to everybody, as the feed does in its turn."""
+        if self._line is None or self._engine is None:
+            return
+        try:
+            rows = await self._line.instruments()
+        except (HttpUnanswered, VenueFault) as error:
+            self._host.log.warning("instruments not refreshed", venue=self._venue, reason=str(error))
+            return
+        if {row.symbol: row for row in rows} == self._engine.core.instruments:
+            return
+        version = self._host.clock.wall_ns() // NS_PER_MS
+        try:
+            await self._host.offer_instruments(Instruments(self._venue, version, tuple(rows)))
+        except OurFault:
+            raise
+        except Exception as error:  # Ray's errors have no common base; the feed's turn comes
+            self._host.log.warning("the registry did not take the instruments", error=repr(error))
 
     def _measure(self, command: ToVenue) -> None:
         """From the oldest frame of the decision to the written order; what a timer caused or the pacer held apart."""

@@ -100,8 +100,12 @@ class SyncClock(msgspec.Struct, frozen=True, gc=False):
     """The venue refused a stamp: measure its clock again."""
 
 
+class RefreshInstruments(msgspec.Struct, frozen=True, gc=False):
+    """The venue refused a price or size by a filter that we think we keep: its list of instruments has changed."""
+
+
 class Stopped(msgspec.Struct, frozen=True, gc=False):
     """After `StopAsked`: no order of ours lives any more."""
 
 
-Command = ToVenue | ToHolder | ToRisk | WakeAt | Measured | Note | SyncClock | Stopped
+Command = ToVenue | ToHolder | ToRisk | WakeAt | Measured | Note | SyncClock | RefreshInstruments | Stopped

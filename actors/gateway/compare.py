@@ -8,18 +8,23 @@ sum of our fills is true. Until the first comparison is over our count is not th
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 
 from actors.gateway.accounts import Entry
 from actors.gateway.commands import WakeAt
 from actors.gateway.core import Core
 from actors.gateway.desk import TRADES_OVERLAP, OrderDesk
+from actors.gateway.funding import Fundings
 from actors.gateway.limits import cost_of
 from actors.gateway.pacer import Urgency
-from actors.gateway.reconcile import AskOrders, AskPositions, Reconciler, TradesFrom, Why
+from actors.gateway.reconcile import Ask, AskOrders, AskPositions, FundingFrom, Reconciler, TradesFrom, Why
 from actors.vocab.market import Side
 from actors.vocab.orders import OpenOrder, OrderState
 from actors.vocab.units import NS_PER_MS, NS_PER_S
 from actors.vocab.venue_io import (
+    VenueFunding,
+    VenueFundingQuery,
+    VenueFundings,
     VenueOpenOrders,
     VenueOpenOrdersQuery,
     VenueOrder,
@@ -57,6 +62,7 @@ class Comparison:
         self._since_ms = started_ms
         self._next_ns = 0
         self._reconciler = Reconciler()
+        self._fundings = Fundings(started_ms)
         # symbol -> venue order id -> (side, unfilled lots) of orders that are not ours
         self._foreign: dict[str, dict[str, tuple[Side, int]]] = {}
         # fills counted per symbol when positions were asked for: a fill in between makes the answer useless
@@ -105,12 +111,14 @@ class Comparison:
         reconciler.advance()
         while (ask := reconciler.due(core.now_ns)) is not None:
             number = core.next_request_no()
-            request: VenueOpenOrdersQuery | VenueTradesQuery | VenuePositionsQuery
+            request: VenueOpenOrdersQuery | VenueTradesQuery | VenuePositionsQuery | VenueFundingQuery
             if isinstance(ask, AskOrders):
                 request = VenueOpenOrdersQuery(number)
             elif isinstance(ask, AskPositions):
                 request = VenuePositionsQuery(number)
                 self._fills_before = {symbol: core.ledger.account(symbol).fills_count for symbol in core.instruments}
+            elif isinstance(ask, FundingFrom):
+                request = VenueFundingQuery(number, ask.since_ms)
             else:
                 request = VenueTradesQuery(number, ask.symbol, ask.trade_id, ask.since_ms)
             if not core.can_write(request, Urgency.CANCEL):
@@ -124,7 +132,7 @@ class Comparison:
         if why is not Why.PERIODIC:
             self._core.note("INFO", f"{self._core.venue}: reconciling ({why})")
         self._differed = {}
-        self._reconciler.begin(why, self._trades_wanted(why))
+        self._reconciler.begin(why, [*self._trades_wanted(why), *self._funding_wanted(why)])
 
     def _trades_wanted(self, why: Why) -> list[TradesFrom]:
         """Which trades may have been missed."""
@@ -137,6 +145,12 @@ class Comparison:
             # Start: everything the journal may lack. Reconnect: only where something can have been filled.
             if why is Why.START or core.ledger.account(symbol).last_id or core.table.live_count(symbol)
         ]
+
+    def _funding_wanted(self, why: Why) -> list[Ask]:
+        """Payments move no position, so nothing else would ever show that one was missed."""
+        if why is not Why.RECONNECT or VenueFundingQuery not in self._core.limits.costs:
+            return []
+        return [FundingFrom(self._fundings.since_ms)]
 
     def _trades_from(self, symbol: str) -> TradesFrom:
         account = self._core.ledger.account(symbol)
@@ -224,7 +238,32 @@ class Comparison:
             self._desk.on_fill(fill, ours=not fill.client_id or fill.client_id.startswith(self._prefix))
         core.counters["recovered_fills"] += core.counters["fills"] - before
         if isinstance(ask, TradesFrom) and not m.complete and m.fills:
-            self._reconciler.more_trades(TradesFrom(ask.symbol, m.fills[-1].trade_id + 1))
+            self._reconciler.more(TradesFrom(ask.symbol, m.fills[-1].trade_id + 1))
+
+    def on_funding(self, m: VenueFunding) -> None:
+        """The private stream tells of a payment or another change of the account's money."""
+        if "funding" not in m.reason.lower() or self._fundings.is_new_on_stream(m):
+            self._book_funding(m)
+
+    def on_fundings(self, m: VenueFundings) -> None:
+        self._core.flights.pop(m.request_no, None)
+        ask = self._reconciler.answered(m.request_no)
+        for row in m.rows:
+            if self._fundings.is_new_in_list(row):
+                self._core.counters["recovered_fundings"] += 1
+                self._book_funding(row)
+        if isinstance(ask, FundingFrom) and not m.complete and m.rows:
+            self._reconciler.more(FundingFrom(self._fundings.since_ms))
+
+    def _book_funding(self, m: VenueFunding) -> None:
+        core = self._core
+        spot = next((i for i in core.instruments.values() if i.market == "spot" and i.base == m.asset), None)
+        if spot is not None:
+            entries = core.ledger.move_base(spot, Decimal(m.amount), m.reason, m.event_ns)
+        else:
+            entries = [core.ledger.note(m.symbol, m.amount, m.asset, m.reason, m.event_ns)]
+        for entry in entries:
+            self._publish(entry)
 
     def on_positions(self, m: VenuePositions) -> None:
         """Compare; where the venue differs look again, and adopt what stays different."""

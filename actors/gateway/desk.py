@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from actors.gateway.commands import Measured, SyncClock, ToRisk
+from actors.gateway.commands import Measured, RefreshInstruments, SyncClock, ToRisk
 from actors.gateway.core import Core, Flight
 from actors.gateway.lifecycle import LifeEvent
 from actors.gateway.ordertable import TrackedOrder
@@ -32,6 +32,7 @@ from actors.vocab.venue_io import (
 
 # First wait before a cancel or a query is repeated; doubles up to the second figure. A cancel is answered in a few
 # milliseconds, so a quarter of a second is already a loss.
+REFRESH_INTERVAL_MS = 60_000  # instruments asked for out of turn at most this often: the list is heavy
 RETRY_MS = 250
 RETRY_MAX_MS = 2_000
 # An order's end and its last fill come within milliseconds of each other; after this the trades are asked for.
@@ -72,6 +73,7 @@ class OrderDesk:
         self.unknown: dict[str, TrackedOrder] = {}
         # client id -> ended order whose last fills are missing
         self.unsettled: dict[str, TrackedOrder] = {}
+        self._refresh_next_ns = 0  # instruments are not asked for again before
         self.fault = ""  # the venue refuses our key: nothing can be done any more
 
     # --- writing ----------------------------------------------------------------------------------------
@@ -350,6 +352,10 @@ class OrderDesk:
             core.note("ERROR", self.fault)
         elif kind is FaultKind.CLOCK:
             core.out.append(SyncClock())
+        elif kind is FaultKind.FILTER and core.now_ns >= self._refresh_next_ns:
+            self._refresh_next_ns = core.now_ns + REFRESH_INTERVAL_MS * NS_PER_MS
+            core.note("WARNING", f"{core.venue}: instruments asked for again after {reject.code} {reject.text}")
+            core.out.append(RefreshInstruments())
         elif kind is FaultKind.BAD_REQUEST:
             core.note("ERROR", f"{core.venue} calls a request of ours wrong: {reject.code} {reject.text}")
         if flight is None or flight.order is None:

@@ -10,7 +10,6 @@ word), `holders.py`, `desk.py` (orders), `pacer.py` (budgets), `collar.py`, `acc
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal
 from typing import Any
 
 from actors.gateway.collar import Collar
@@ -77,6 +76,7 @@ from actors.vocab.venue_io import (
     VenueCountdownAck,
     VenueFill,
     VenueFunding,
+    VenueFundings,
     VenueOpenOrders,
     VenueOrder,
     VenuePlace,
@@ -154,6 +154,7 @@ class GatewayEngine:
             VenuePositions: self.comparison.on_positions,
             VenueBalances: self._answered,
             VenueFunding: self._funding,
+            VenueFundings: self.comparison.on_fundings,
             VenueCountdownAck: self._answered,
             VenueTime: self._answered,
             RateUsage: lambda usage: self.core.budget.correct(usage, self.core.now_ns),
@@ -449,16 +450,8 @@ class GatewayEngine:
         self.core.flights.pop(m.request_no, None)
 
     def _funding(self, m: VenueFunding) -> None:
-        core = self.core
-        if not core.ledger.is_numbered:
-            return
-        spot = next((i for i in core.instruments.values() if i.market == "spot" and i.base == m.asset), None)
-        if spot is not None:
-            entries = core.ledger.move_base(spot, Decimal(m.amount), m.reason, m.event_ns)
-        else:
-            entries = [core.ledger.note(m.symbol, m.amount, m.asset, m.reason, m.event_ns)]
-        for entry in entries:
-            self._publish(entry)
+        if self.core.ledger.is_numbered:
+            self.comparison.on_funding(m)
 
     # --- time -------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from actors.vocab.venue_io import (
     VenueCancel,
     VenueCancelAll,
     VenueCountdown,
+    VenueFundingQuery,
     VenueOpenOrdersQuery,
     VenuePlace,
     VenuePositionsQuery,
@@ -32,6 +33,7 @@ class Window(enum.StrEnum):
 
     ORDERS_10S = "orders_10s"
     ORDERS_1M = "orders_1m"
+    ORDERS_1D = "orders_1d"
     WEIGHT_1M = "weight_1m"
 
 
@@ -62,6 +64,7 @@ PERP = VenueLimits(
         VenueTradesQuery: ((_W, 5),),
         VenuePositionsQuery: ((_W, 5),),
         VenueBalancesQuery: ((_W, 5),),
+        VenueFundingQuery: ((_W, 30),),
         VenueCountdown: ((_W, 10),),
         VenueTimeQuery: ((_W, 1),),
     },
@@ -71,11 +74,11 @@ PERP = VenueLimits(
     short=True,
 )
 SPOT = VenueLimits(
-    windows={Window.ORDERS_10S: (50, 10_000), _W: (6_000, 60_000)},
+    windows={Window.ORDERS_10S: (50, 10_000), Window.ORDERS_1D: (160_000, 86_400_000), _W: (6_000, 60_000)},
     costs={
         # Place and cancel cost no weight when they succeed, 1 when they do not: counted as if they did not.
-        VenuePlace: ((Window.ORDERS_10S, 1), (_W, 1)),
-        VenueReplace: ((Window.ORDERS_10S, 1), (_W, 1)),
+        VenuePlace: ((Window.ORDERS_10S, 1), (Window.ORDERS_1D, 1), (_W, 1)),
+        VenueReplace: ((Window.ORDERS_10S, 1), (Window.ORDERS_1D, 1), (_W, 1)),
         VenueCancel: ((_W, 1),),
         VenueCancelAll: ((_W, 1),),
         VenueQueryOrder: ((_W, 4),),

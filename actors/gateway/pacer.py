@@ -21,6 +21,10 @@ from actors.vocab.venue_io import RateUsage
 MINUTE_NS = 60 * NS_PER_S
 
 
+LOG_WHOLE_MS = 3_600_000  # windows longer than this are not logged request by request,
+LOG_MAX = 1_000  # but in so many parts
+
+
 class Urgency(enum.IntEnum):
     """How far into a budget a request may reach."""
 
@@ -39,6 +43,8 @@ class RateWindow:
         # Urgency -> most that may be used in any span.
         self.caps = (max(1, budget - int(budget * reserve_share)), budget, limit)
         self.used = 0
+        self._grain_ns = self.span_ns // LOG_MAX if span_ms > LOG_WHOLE_MS else 0
+        self._first_ns = 0  # of the newest entry
         # (written_ns, cost), oldest first; the sum of costs is `used`.
         self._log: deque[tuple[int, int]] = deque()
 
@@ -52,8 +58,13 @@ class RateWindow:
         return self.caps[urgency] - self.used
 
     def take(self, cost: int, now_ns: int) -> None:
-        self._log.append((now_ns, cost))
         self.used += cost
+        if self._log and now_ns - self._first_ns < self._grain_ns:
+            # One entry, as old as its newest part: a day's count would else be a log of a hundred thousand.
+            self._log[-1] = (now_ns, self._log[-1][1] + cost)
+            return
+        self._first_ns = now_ns
+        self._log.append((now_ns, cost))
 
     def ready_ns(self, cost: int, urgency: Urgency, now_ns: int) -> int:
         """Return the first moment at which `cost` fits; `now_ns` when it fits already or never will."""

@@ -49,7 +49,13 @@ class AskPositions(msgspec.Struct, frozen=True):
     pass
 
 
-Ask = AskOrders | AskPositions | TradesFrom
+class FundingFrom(msgspec.Struct, frozen=True):
+    """Funding payments of the account since `since_ms`."""
+
+    since_ms: int
+
+
+Ask = AskOrders | AskPositions | TradesFrom | FundingFrom
 
 
 class Reconciler:
@@ -60,17 +66,18 @@ class Reconciler:
         self.why = Why.START
         self.looks_count = 0  # position lists read in this comparison
         self._waiting: list[Ask] = []
-        self._after: list[TradesFrom] = []
+        self._after: list[Ask] = []
         self._out: dict[int, Ask] = {}  # request_no -> asked, no answer yet
         self._not_before_ns = 0
         self._failures = 0
 
-    def begin(self, why: Why, trades: Iterable[TradesFrom]) -> None:
+    def begin(self, why: Why, missed: Iterable[Ask]) -> None:
+        """`missed`: what may have been missed, asked for between orders and positions."""
         self.why = why
         self.looks_count = 0
         self._failures = 0
         self._not_before_ns = 0
-        self._after = list(trades)
+        self._after = list(missed)
         self._out.clear()
         self.stage = Stage.ORDERS
         self._waiting = [AskOrders()]
@@ -96,7 +103,7 @@ class Reconciler:
         self._waiting.remove(ask)
         self._out[request_no] = ask
 
-    def more_trades(self, ask: TradesFrom) -> None:
+    def more(self, ask: TradesFrom | FundingFrom) -> None:
         """The venue's page was full: go on from there."""
         self._waiting.append(ask)
 

@@ -506,6 +506,10 @@ class QuoteEngine:
         """What stops the whole symbol; the first that holds is the one to be mended first."""
         if self._stopping:
             return Reason.STOPPING, self._stopping
+        ordered = _ORDERED_TO_STOP.get(self.wallet.state)
+        if ordered is not None:
+            # Before all that follows from it: a stop closes the gateway, and then the lease runs out.
+            return ordered, self.wallet.state_reason
         if self.instrument is None:
             return Reason.STARTING, "instrument not known yet"
         if not self.instrument.trading:
@@ -525,9 +529,6 @@ class QuoteEngine:
             if self.wallet.token is not None:
                 return Reason.NO_LEASE, "expired" if self._risk_up else "expired, risk is down"
             return Reason.NO_LEASE, "not granted yet" if self._risk_up else "risk is down"
-        ordered = _ORDERED_TO_STOP.get(self.wallet.state)
-        if ordered is not None:
-            return ordered, self.wallet.state_reason
         return None
 
     def _decide(self, now_ns: int, cause: Cause) -> list[Command]:

@@ -1,6 +1,7 @@
 """Order counts of one account in windows aligned to the venue's clock, as Binance documents them.
 
-Source: exchangeInfo `rateLimits` of USD-M (300 per 10 s, 1 200 per minute) and spot (50 per 10 s), read 2026-07.
+Source: exchangeInfo `rateLimits` of USD-M (300 per 10 s, 1 200 per minute) and spot (50 per 10 s, 160 000 per day),
+read 2026-07.
 A place and a replace count one each; cancels and queries are free.
 """
 
@@ -16,7 +17,7 @@ from actors.vocab.venue_io import RateUsage
 # (seconds, orders, the venue's word)
 WINDOWS: dict[Market, tuple[tuple[int, int, str], ...]] = {
     "perp": ((10, 300, "TEN_SECONDS"), (60, 1_200, "MINUTE")),
-    "spot": ((10, 50, "TEN_SECONDS"),),
+    "spot": ((10, 50, "TEN_SECONDS"), (86_400, 160_000, "DAY")),
 }
 
 
@@ -58,7 +59,7 @@ class OrderLimits:
         for window in self._windows:
             self._turn(window, now_ns)
             used[window.span_ns // NS_PER_S] = window.used
-        return RateUsage(orders_10s=used.get(10, -1), orders_1m=used.get(60, -1))
+        return RateUsage(orders_10s=used.get(10, -1), orders_1m=used.get(60, -1), orders_1d=used.get(86_400, -1))
 
     def _turn(self, window: _Window, now_ns: int) -> None:
         slot = now_ns // window.span_ns

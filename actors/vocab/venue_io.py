@@ -80,6 +80,13 @@ class VenuePositionsQuery(Message, frozen=True):
     request_no: int
 
 
+class VenueFundingQuery(Message, frozen=True):
+    """Perpetuals: every funding payment from `since_ms` on, by the venue's clock."""
+
+    request_no: int
+    since_ms: int
+
+
 class VenueBalancesQuery(Message, frozen=True):
     request_no: int
 
@@ -105,6 +112,7 @@ VenueRequest = (
     | VenueOpenOrdersQuery
     | VenueTradesQuery
     | VenuePositionsQuery
+    | VenueFundingQuery
     | VenueBalancesQuery
     | VenueCountdown
     | VenueTimeQuery
@@ -237,6 +245,15 @@ class VenueFunding(Message, frozen=True):
     amount: str  # decimal text, + received
     reason: str
     event_ns: int
+    tran_id: int = 0  # the venue's number in its list of balance changes; the private stream does not tell it
+
+
+class VenueFundings(Message, frozen=True):
+    """Oldest first. Not `complete`: the page was full, there is more from the last one's time on."""
+
+    request_no: int
+    rows: tuple[VenueFunding, ...]
+    complete: bool = True
 
 
 class VenueCountdownAck(Message, frozen=True):
@@ -255,6 +272,7 @@ class RateUsage(Message, frozen=True):
 
     orders_10s: int = -1
     orders_1m: int = -1
+    orders_1d: int = -1
     weight_1m: int = -1
 
 
@@ -284,6 +302,7 @@ VenueEvent = (
     | VenuePositions
     | VenueBalances
     | VenueFunding
+    | VenueFundings
     | VenueCountdownAck
     | VenueTime
     | RateUsage

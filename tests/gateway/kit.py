@@ -41,6 +41,9 @@ from actors.vocab.venue_io import (
     VenueAck,
     VenueCancel,
     VenueFill,
+    VenueFunding,
+    VenueFundingQuery,
+    VenueFundings,
     VenueOpenOrders,
     VenueOpenOrdersQuery,
     VenueOrder,
@@ -171,6 +174,7 @@ class Bench:
         orders: tuple[OpenOrder, ...] = (),
         positions: Any = (),
         trades: dict[str, tuple[VenueFill, ...]] | None = None,
+        fundings: tuple[VenueFunding, ...] = (),
     ) -> list[Command]:
         """Answer list queries until none is left; return all commands that came out."""
         answered: list[Command] = list(self.out)
@@ -183,6 +187,8 @@ class Bench:
             elif isinstance(request, VenueTradesQuery):
                 fills = (trades or {}).get(request.symbol, ())
                 event = VenueTrades(request.request_no, request.symbol, fills)
+            elif isinstance(request, VenueFundingQuery):
+                event = VenueFundings(request.request_no, fundings)
             elif isinstance(request, VenuePositionsQuery):
                 event = VenuePositions(request.request_no, tuple(positions))
             else:

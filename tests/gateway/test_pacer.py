@@ -52,6 +52,17 @@ def test_no_window_ever_holds_more_than_the_limit(steps: list[tuple[int, Urgency
             assert len(before) <= 20
 
 
+def test_a_days_window_is_kept_in_parts_that_expire_no_earlier_than_their_requests() -> None:
+    window = RateWindow(limit=160_000, span_ms=86_400_000, budget_share=0.9, reserve_share=0.0)
+    for second in range(200):
+        window.take(10, second * 1_000 * NS_PER_MS)
+    assert (window.used, len(window._log)) == (2_000, 3)  # parts of 86.4 s
+    window.forget(86_400_000 * NS_PER_MS)
+    assert window.used == 2_000  # the oldest part ended at second 86
+    window.forget((86_400_000 + 87_000) * NS_PER_MS)
+    assert window.used == 2_000 - 870
+
+
 @given(st.integers(0, 40), st.integers(1, 5))
 def test_ready_time_is_the_first_at_which_it_fits(used: int, cost: int) -> None:
     window = RateWindow(limit=20, span_ms=1_000, budget_share=1.0, reserve_share=0.0)

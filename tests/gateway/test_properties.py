@@ -14,6 +14,8 @@ from actors.vocab.venue_io import (
     FaultKind,
     VenueAck,
     VenueCancel,
+    VenueFundingQuery,
+    VenueFundings,
     VenueOrder,
     VenuePlace,
     VenueQueryOrder,
@@ -59,6 +61,8 @@ class Venue:
                 return VenueReject(request.request_no, FaultKind.POST_ONLY, 0, "would take")
             self.orders[request.client_id] = [request.side, request.lots, 0, OrderState.OPEN, request.price_ticks]
             return self.ack(request, OrderState.OPEN)
+        if isinstance(request, VenueFundingQuery):
+            return VenueFundings(request.request_no, ())
         if isinstance(request, VenueTradesQuery):
             return VenueTrades(
                 request.request_no, SYMBOL, tuple(t for t in self.trades if t.trade_id >= request.from_trade_id)

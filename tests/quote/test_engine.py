@@ -738,6 +738,15 @@ def test_exhausted_budget_is_the_reason_and_cancels_still_go() -> None:
     assert kinds(quoter.handle(grant(0, grant_no=2, state=RiskState.FULL_STOP), T0 + MS)) == ["CancelAll"]
 
 
+def test_a_stop_is_the_reason_even_when_the_gateway_closes_behind_it() -> None:
+    quoter = quoting()
+    quoter.handle(grant(0, grant_no=2, state=RiskState.FULL_STOP), T0 + MS)
+    quoter.handle(holder_state(complete=False), T0 + 2 * MS)
+    quoter.handle(Timer(), T0 + 60_000 * MS)  # the lease has run out as well
+
+    assert {reason for reason, _text in quoter.reasons().values()} == {Reason.FULL_STOP}
+
+
 def test_a_quote_beyond_the_fair_price_is_withdrawn_when_no_order_is_left() -> None:
     quoter = quoting()
     quoter.handle(grant(0, grant_no=2, orders_per_min=1), T0 + MS)  # the two that rest are of this minute

@@ -31,6 +31,9 @@ from actors.vocab.venue_io import (
     VenueCountdownAck,
     VenueEvent,
     VenueFill,
+    VenueFunding,
+    VenueFundingQuery,
+    VenueFundings,
     VenueOpenOrders,
     VenueOpenOrdersQuery,
     VenueOrder,
@@ -48,6 +51,17 @@ from actors.vocab.venue_io import (
 )
 
 TRADES_PAGE_MAX = 1000
+INCOME_PAGE_MAX = 1000
+
+
+class _Funding(msgspec.Struct):
+    """A row of USD-M's income list, asked for funding alone."""
+
+    income: str
+    asset: str
+    time: int
+    tranId: int | str
+    symbol: str | None = ""
 
 
 class TradeRow(msgspec.Struct):
@@ -156,6 +170,7 @@ _order = msgspec.json.Decoder(OrderRow)
 _orders = msgspec.json.Decoder(list[OrderRow])
 _order_list = msgspec.json.Decoder(list[dict[str, Any]])
 _trades = msgspec.json.Decoder(list[TradeRow])
+_incomes = msgspec.json.Decoder(list[_Funding])
 _positions = msgspec.json.Decoder(list[_PositionRow])
 _perp_balances = msgspec.json.Decoder(list[_PerpBalance])
 _spot_account = msgspec.json.Decoder(_SpotAccount)
@@ -275,6 +290,8 @@ class ReplyReader:
             case VenuePositionsQuery():
                 read = self._perp_positions if self._market == "perp" else self._spot_positions
                 return [VenuePositions(number, read(body))]
+            case VenueFundingQuery():
+                return [self._fundings(request, _incomes.decode(body))]
             case VenueBalancesQuery():
                 return [VenueBalances(number, self._balances(body))]
             case VenueCountdown():
@@ -325,6 +342,21 @@ class ReplyReader:
     def _own_trades(self, request: VenueTradesQuery, rows: list[TradeRow]) -> VenueTrades:
         fills = tuple(to_fill(self._names, row, request.request_no) for row in sorted(rows, key=lambda row: row.id))
         return VenueTrades(request.request_no, request.symbol, fills, complete=len(rows) < TRADES_PAGE_MAX)
+
+    def _fundings(self, request: VenueFundingQuery, rows: list[_Funding]) -> VenueFundings:
+        books = self._names.books
+        found = tuple(
+            VenueFunding(
+                symbol=books[row.symbol].symbol if row.symbol in books else "",
+                asset=row.asset,
+                amount=row.income,
+                reason="FUNDING_FEE",
+                event_ns=ns(row.time),
+                tran_id=int(row.tranId),
+            )
+            for row in sorted(rows, key=lambda row: row.time)
+        )
+        return VenueFundings(request.request_no, found, complete=len(rows) < INCOME_PAGE_MAX)
 
     def _perp_positions(self, body: bytes) -> tuple[Position, ...]:
         """One per symbol; the two legs of hedge mode are added up."""
@@ -409,6 +441,7 @@ def usage_of_headers(headers: Mapping[str, str]) -> RateUsage | None:
     usage = RateUsage(
         orders_10s=_count(headers.get("x-mbx-order-count-10s")),
         orders_1m=_count(headers.get("x-mbx-order-count-1m")),
+        orders_1d=_count(headers.get("x-mbx-order-count-1d")),
         weight_1m=_count(headers.get("x-mbx-used-weight-1m")),
     )
     return None if usage == RateUsage() else usage
@@ -420,6 +453,7 @@ def usage_of_limits(limits: list[_RateLimit]) -> RateUsage | None:
     usage = RateUsage(
         orders_10s=counts.get(("ORDERS", "SECOND", 10), -1),
         orders_1m=counts.get(("ORDERS", "MINUTE", 1), -1),
+        orders_1d=counts.get(("ORDERS", "DAY", 1), -1),
         weight_1m=counts.get(("REQUEST_WEIGHT", "MINUTE", 1), -1),
     )
     return None if usage == RateUsage() else usage

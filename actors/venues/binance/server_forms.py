@@ -106,11 +106,12 @@ class Forms:
         """`rateLimits` of a websocket answer."""
         if usage is None:
             return b"[]"
-        weight, orders, minute = (2400, 300, 1200) if self._perp else (6000, 50, 0)
+        weight, orders, minute, day = (2400, 300, 1200, 0) if self._perp else (6000, 50, 0, 160_000)
         rows = [
             _limit("REQUEST_WEIGHT", "MINUTE", 1, weight, usage.weight_1m),
             _limit("ORDERS", "SECOND", 10, orders, usage.orders_10s),
             _limit("ORDERS", "MINUTE", 1, minute, usage.orders_1m),
+            _limit("ORDERS", "DAY", 1, day, usage.orders_1d),
         ]
         return msgspec.json.encode([row for row in rows if row["count"] >= 0])
 
@@ -126,5 +127,6 @@ def _headers(usage: RateUsage | None) -> tuple[tuple[str, str], ...]:
         ("X-MBX-USED-WEIGHT-1M", usage.weight_1m),
         ("X-MBX-ORDER-COUNT-10S", usage.orders_10s),
         ("X-MBX-ORDER-COUNT-1M", usage.orders_1m),
+        ("X-MBX-ORDER-COUNT-1D", usage.orders_1d),
     )
     return tuple((name, str(count)) for name, count in rows if count >= 0)

@@ -17,6 +17,7 @@ from actors.venues.binance.common import (
     CANCEL_REPLACE_PATH,
     CLIENT_ID,
     COUNTDOWN_PATH,
+    INCOME_PATH,
     LISTEN_KEY_PATH,
     PATHS,
     POSITIONS_PATH,
@@ -35,6 +36,7 @@ from actors.vocab.venue_io import (
     VenueCancelAll,
     VenueCountdown,
     VenueEvent,
+    VenueFundingQuery,
     VenueOpenOrdersQuery,
     VenuePlace,
     VenuePositionsQuery,
@@ -48,6 +50,7 @@ from actors.vocab.venue_io import (
 # The key lives 60 minutes; the manual advises a refresh every 30.
 LISTEN_KEY_KEEPALIVE_MS: Final = 30 * 60_000
 TRADES_PER_PAGE: Final = 1000
+INCOME_PER_PAGE: Final = 1000
 PRIVATE_CALL_ID: Final = "private"
 
 Params = dict[str, str]
@@ -169,6 +172,15 @@ class BinanceTrading:
                 return _Call("GET", paths.own_trades, "", self._trades(request), weight=5 if perp else 20)
             case VenuePositionsQuery():
                 return _Call("GET", POSITIONS_PATH if perp else paths.account, "", {}, weight=5 if perp else 20)
+            case VenueFundingQuery():
+                if not perp:
+                    raise OurFault("spot pays no funding")
+                params = {
+                    "incomeType": "FUNDING_FEE",
+                    "startTime": str(request.since_ms),
+                    "limit": str(INCOME_PER_PAGE),
+                }
+                return _Call("GET", INCOME_PATH, "", params, weight=30)
             case VenueBalancesQuery():
                 return _Call("GET", BALANCE_PATH if perp else paths.account, "", {}, weight=5 if perp else 20)
             case VenueCountdown():
