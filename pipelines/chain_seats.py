@@ -35,7 +35,6 @@ from actors.feed.messages import (
 from actors.feed.messages import Timer as FeedTimer
 from actors.feed.pace import WeightBudget, weight_per_min
 from actors.feed.rest import read_snapshot
-from actors.gateway.actor import CLOCK_SAMPLES, CLOCK_SYNC_S
 from actors.gateway.commands import (
     Command,
     Event,
@@ -68,6 +67,7 @@ from actors.sim.recording import RecordedFrame
 from actors.transport.http import HttpAnswer
 from actors.transport.meters import Histogram
 from actors.transport.step_turn import ANSWER, QUIET, StepTimer, StepTurn
+from actors.transport.venue_line import CLOCK_SAMPLES, CLOCK_SYNC_S
 from actors.venues.catalog import market_dialect, trading_dialect
 from actors.venues.dialect import HttpRequest, StreamPlan, WsCall
 from actors.vocab.config import FleetSettings
