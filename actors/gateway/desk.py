@@ -284,6 +284,7 @@ class OrderDesk:
                 order.pending_lots = order.pending_price_ticks = -1
                 order.term, order.grant_no = order.pending_grant
             order.lots, order.price_ticks = ack.lots or request.lots, ack.price_ticks or request.price_ticks
+            order.resized_ns = core.now_ns
             event = LifeEvent.REPLACE_ACK
         elif isinstance(request, VenueCancel):
             event = LifeEvent.CANCEL_ACK
@@ -309,17 +310,27 @@ class OrderDesk:
         if order is None:
             return None
         core.table.name(order, seen.venue_order_id)
+        asked_ns = flight.written_ns if flight is not None else 0
+        dated = self._dated(order, seen, asked_ns)
         order.event_ns = max(order.event_ns, seen.event_ns)
         order.venue_filled_lots = max(order.venue_filled_lots, seen.filled_lots)
         event = _SEEN.get(seen.state, LifeEvent.SEEN_LIVE)
         if event is LifeEvent.SEEN_FILLED:
             order.venue_filled_lots = max(order.venue_filled_lots, seen.lots)
-        if event is LifeEvent.SEEN_LIVE:
-            asked_ns = flight.written_ns if flight is not None else 0
-            if not self._agree(order, seen, asked_ns):
-                return order
+        if event is LifeEvent.SEEN_LIVE and not dated and not self._agree(order, seen, asked_ns):
+            return order
         self._move(order, event, reason=seen.reason)
         return order
+
+    def _dated(self, order: TrackedOrder, seen: VenueOrder, asked_ns: int) -> bool:
+        """Whether price and size may be from before the newest replace that the venue has acknowledged.
+
+        Answers and the private stream come on two connections, so the older news can arrive last. News of a larger
+        size is believed where the stamps don't tell: what may still be filled is never counted too small.
+        """
+        if not order.resized_ns or asked_ns > order.resized_ns or seen.event_ns > order.event_ns:
+            return False
+        return seen.event_ns < order.event_ns or seen.lots < order.lots
 
     def _agree(self, order: TrackedOrder, seen: VenueOrder, asked_ns: int) -> bool:
         """Adopt price and size of a live order; False while a lost replace may still be carried out."""

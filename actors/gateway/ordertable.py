@@ -40,6 +40,7 @@ class TrackedOrder:
         "reason",
         "reduce_only",
         "ref",
+        "resized_ns",
         "settle_ns",
         "settle_tries",
         "side",
@@ -103,6 +104,7 @@ class TrackedOrder:
         self.settle_tries = 0
         self.successor: object | None = None  # the replace to place once this leg is over
         self.reason = ""
+        self.resized_ns = 0  # our clock when the venue last acknowledged another size; 0: never
         self.event_ns = 0  # venue's clock at the last news
         self.history: list[tuple[int, LifeEvent, OrderState]] = []
 

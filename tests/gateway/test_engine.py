@@ -282,6 +282,22 @@ def test_replace_counts_the_larger_size_until_it_is_acked(bench: Bench) -> None:
     assert (update.state, update.price_ticks, update.lots) == (OrderState.OPEN, MID - 12, 4)
 
 
+def test_news_from_before_a_replace_does_not_take_size_back(bench: Bench) -> None:
+    """Two connections: the answer to the replace overtakes what the private stream had said of the smaller order."""
+    order = bench.order(lots=2)
+    bench.say(order)
+    (place,) = bench.written(VenuePlace)
+    bench.ack(place)
+    bench.fill(place, 1)
+    bench.say(bench.change(order, lots=3))
+    bench.ack(bench.written(VenueReplace)[0], OrderState.PARTLY_FILLED, filled=1)
+
+    bench.seen(place, OrderState.PARTLY_FILLED, filled=1)
+
+    exposure = bench.engine.exposure(SYMBOL)
+    assert (exposure.position_lots, exposure.open_buy_lots) == (1, 2)
+
+
 def test_change_waits_for_the_answer_to_the_one_before(bench: Bench) -> None:
     order = bench.order()
     bench.say(order)
