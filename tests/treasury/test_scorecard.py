@@ -156,18 +156,18 @@ def minutes_to_verdict(
 
 
 def test_a_planted_model_that_knows_is_kept() -> None:
-    """Right three times in four about 30 seconds of a 5.5 bps market: found to earn within 90 minutes, at 95 %."""
+    """Right three times in four about 30 seconds of a 5.5 bps market: found to earn within half an hour, at 95 %."""
     verdict, minutes, muted = minutes_to_verdict(0.75)
     assert verdict == "earns", minutes
-    assert minutes <= 90
+    assert minutes <= 30
     assert not muted[DEEPSEEK]
 
 
 def test_a_planted_model_that_guesses_is_muted_and_another_is_asked() -> None:
-    """A coin costs the spread that it gives up: found to lose within 90 minutes, at 95 %."""
+    """A coin costs the spread that it gives up: found to lose within half an hour, at 95 %."""
     verdict, minutes, muted = minutes_to_verdict(0.5)
     assert verdict == "loses", minutes
-    assert minutes <= 90
+    assert minutes <= 30
     assert muted[DEEPSEEK]
 
 
