@@ -80,21 +80,8 @@ def _plan(
     run_dir: Path | None,
     seed: int,
 ) -> tuple[RunPlan, list[RecordingFacts]]:
-    models = get_args(ModelName)
-    if model and model not in models:
-        raise ConfigError(f"--model {model}: choose one of {', '.join(models)}")
-    settings = load_settings(conf, [*set_, *([f"quote.model={model}"] if model else [])])
-    check_settings(settings, use_llm=False)
-    if settings.sim.faults not in FAULTS:
-        raise ConfigError(
-            f"sim.faults={settings.sim.faults}: a backtest has no connections; choose {', '.join(FAULTS)}"
-        )
-    if not data:
-        raise ConfigError("--data is missing: give at least one recording")
-    for at, path in enumerate(data):
-        if path.resolve() in [other.resolve() for other in data[:at]]:
-            raise ConfigError(f"--data {path}: given twice; each recording once")
-    facts = [survey_file(path) for path in data]
+    settings = played_settings(model=model, conf=conf, set_=set_)
+    facts = surveyed(data)
     refuse_apart(facts)
     recorded = tuple(dict.fromkeys(symbol.symbol for each in facts for symbol in each.symbols))
     wanted = parse_symbols(symbols) if symbols else recorded
@@ -118,6 +105,30 @@ def _plan(
         use_llm=False,
     )
     return plan, facts
+
+
+def played_settings(*, model: str, conf: Sequence[Path], set_: Sequence[str]) -> FleetSettings:
+    """Settings that a chain can play; ConfigError names key and remedy."""
+    models = get_args(ModelName)
+    if model and model not in models:
+        raise ConfigError(f"--model {model}: choose one of {', '.join(models)}")
+    settings = load_settings(conf, [*set_, *([f"quote.model={model}"] if model else [])])
+    check_settings(settings, use_llm=False)
+    if settings.sim.faults not in FAULTS:
+        raise ConfigError(
+            f"sim.faults={settings.sim.faults}: a backtest has no connections; choose {', '.join(FAULTS)}"
+        )
+    return settings
+
+
+def surveyed(data: Sequence[Path]) -> list[RecordingFacts]:
+    """Every recording read once, in the order given; ConfigError for none, one given twice, or one not readable."""
+    if not data:
+        raise ConfigError("--data is missing: give at least one recording")
+    for at, path in enumerate(data):
+        if path.resolve() in [other.resolve() for other in data[:at]]:
+            raise ConfigError(f"--data {path}: given twice; each recording once")
+    return [survey_file(path) for path in data]
 
 
 def _run_id(

@@ -83,7 +83,7 @@ def make_runtime_dir() -> Path:
     return Path(tempfile.mkdtemp(prefix="mnt-", dir="/tmp"))
 
 
-def parse_duration(text: str | None) -> float | None:
+def parse_duration(text: str | None, *, option: str = "--duration") -> float | None:
     """`90`, `90s`, `15m`, `2h` -> seconds."""
     if text is None:
         return None
@@ -94,5 +94,5 @@ def parse_duration(text: str | None) -> float | None:
     except ValueError:
         seconds = -1.0
     if not 0 < seconds < 30 * 86_400:
-        raise ConfigError(f"--duration {text}: write seconds, or 90s, 15m, 2h")
+        raise ConfigError(f"{option} {text}: write seconds, or 90s, 15m, 2h")
     return seconds

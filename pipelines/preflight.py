@@ -20,6 +20,7 @@ _ACCOUNT = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,40}$")
 # What a run leaves in its folder; a new run there starts without.
 RUN_FILES = ("journal.sqlite*", "logs/*", "*.json", "*.jsonl", "*.msgpack", "report.html")
 RUN_LOCK = "run.lock"  # held by the driver; its presence says that the folder is a run's
+TUNE_LOCK = "tune.lock"  # the same of a tuning, which a later one goes on with
 
 
 def check_account_name(account: str) -> None:
@@ -102,6 +103,18 @@ def claim_run_dir(run_dir: Path) -> AccountLock:
     for file in left:
         file.unlink()
     return lock
+
+
+def claim_tuning_dir(run_dir: Path) -> AccountLock:
+    """Create the folder and hold it. What an earlier tuning left there stays; a run's folder is refused."""
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        strange = not (run_dir / TUNE_LOCK).exists() and next(run_dir.iterdir(), None)
+    except OSError as error:
+        raise ConfigError(f"--run-dir {run_dir}: cannot be written ({error.strerror}); choose another") from None
+    if strange:
+        raise ConfigError(f"--run-dir {run_dir}: holds {strange.name}, which no tuning left there; choose a new folder")
+    return _run_lock(run_dir, TUNE_LOCK)
 
 
 def _run_lock(run_dir: Path, name: str) -> AccountLock:

@@ -14,9 +14,14 @@ from actors.vocab.config import FleetSettings
 from actors.vocab.errors import ConfigError
 
 
-def load_settings(files: Iterable[Path] = (), overrides: Iterable[str] = ()) -> FleetSettings:
-    """Defaults, then each file, then each `section.key=value`; later wins. ConfigError names key and remedy."""
-    merged: dict[str, Any] = {}
+def load_settings(
+    files: Iterable[Path] = (), overrides: Iterable[str] = (), *, base: FleetSettings | None = None
+) -> FleetSettings:
+    """Defaults (or `base`), then each file, then each `section.key=value`; later wins.
+
+    ConfigError names key and remedy.
+    """
+    merged: dict[str, Any] = {} if base is None else base.model_dump()
     for path in files:
         _merge(merged, _read(path), where=str(path))
     for text in overrides:

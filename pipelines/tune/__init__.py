@@ -1,0 +1,1 @@
+"""Parameters chosen on recordings, walk-forward: `python -m pipelines.tune`."""
