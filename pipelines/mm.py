@@ -37,7 +37,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command()
 def main(
     symbols: Annotated[str, typer.Option(help="top50, BTCUSDT,ETHUSDT or a file with one symbol a line")] = "",
-    mode: Annotated[str, typer.Option(help="sim | paper | live; only sim is built")] = "sim",
+    mode: Annotated[str, typer.Option(help="sim | paper: real market data, simulated fills | live: not built")] = "sim",
     venues: Annotated[str, typer.Option(help="comma list of venues; binance")] = "binance",
     market: Annotated[str, typer.Option(help="perp | spot")] = "perp",
     duration: Annotated[str | None, typer.Option(help="60s, 15m, 2h; counted from when all symbols quote")] = None,
@@ -49,7 +49,7 @@ def main(
         bool, typer.Option("--show-settings", help="print every key with its value and meaning, and start nothing")
     ] = False,
     venue_endpoints: Annotated[
-        Path | None, typer.Option(help="trade on simulated venues that run already: what pipelines.sim wrote here")
+        Path | None, typer.Option(help="what pipelines.sim wrote here: trade there; on paper: listen there")
     ] = None,
     address: Annotated[str | None, typer.Option(help="join this Ray cluster (auto) instead of starting one")] = None,
     detach: Annotated[bool, typer.Option(help="risk and gateways outlive a driver that is killed")] = False,
@@ -126,8 +126,9 @@ def _plan(
             raise ConfigError("--mode live: --account is missing; name the account whose journal this run continues")
         check_account_name(account)
         claim_journal(live_journal_path(account), account)
-    if mode != "sim":
-        raise ConfigError(f"--mode {mode}: only sim is built so far; see README, what it does not do")
+        raise ConfigError("--mode live: not built so far; see README, what it does not do")
+    if mode == "paper" and replay:
+        raise ConfigError("--mode paper: listens to the market of now; leave --replay out")
     if account:
         check_account_name(account)
     check_settings(settings, use_llm=use_llm)
@@ -147,7 +148,8 @@ def _plan(
         chosen, venue_ids = wanted, facts.venues
     elif symbols:
         chosen = parse_symbols(symbols, market)
-        refuse_unlisted(chosen, universe_symbols(market), where=f"the simulated {market} venue")
+        if mode == "sim":  # on paper the venue itself says what it lists
+            refuse_unlisted(chosen, universe_symbols(market), where=f"the simulated {market} venue")
     else:
         raise ConfigError("--symbols is missing: write --symbols top50, or BTCUSDT,ETHUSDT, or a file")
     duration_s = parse_duration(duration)
@@ -160,12 +162,12 @@ def _plan(
     run_id = new_run_id()
     return RunPlan(
         run_id=run_id,
-        mode="sim",
+        mode="paper" if mode == "paper" else "sim",
         symbols=chosen,
         venues=venue_ids,
         settings=settings,
         run_dir=run_dir_of(run_dir, run_id),
-        account=account or f"sim-{run_id}",
+        account=account or f"{mode}-{run_id}",
         seed=seed if seed is not None else secrets.randbits(31),
         duration_s=duration_s,
         replay=tuple(path.absolute() for path in replay),

@@ -38,7 +38,8 @@ class RunPlan:
     address: str | None = None
     detach: bool = False
     use_llm: bool = True
-    venue_endpoints: Path | None = None  # simulated venues that run already; None: the run brings its own
+    # Simulated venues that run already; None: the run brings its own. On paper it listens to them; None: to real ones.
+    venue_endpoints: Path | None = None
 
     @property
     def namespace(self) -> str:

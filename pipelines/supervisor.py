@@ -200,7 +200,7 @@ class Supervisor:
     async def _up(self) -> None:
         plan, fleet, screen = self._plan, self._fleet, self._screen
         screen.stage("actors", "starting actors")
-        venues = await start_simulation(plan, fleet, self._runtime_dir)
+        venues = await start_simulation(plan, fleet, self._runtime_dir, tell=screen.note)
         run = RunDescription(
             run_id=plan.run_id,
             mode="replay" if plan.replay else plan.mode,
@@ -245,7 +245,9 @@ class Supervisor:
         shards = -(-len(plan.symbols) // plan.settings.feed.symbols_per_shard)
         for venue in plan.venues:
             for shard in range(shards):
-                fleet.start(f"feed:{venue}:{shard}", FeedActor, registry, venue, shard, shards, head=plan.mode == "sim")
+                fleet.start(
+                    f"feed:{venue}:{shard}", FeedActor, registry, venue, shard, shards, head=plan.mode != "live"
+                )
         # Who is quoted by comes first: the first symbol then quotes while the last ones start.
         await asyncio.gather(*(self._alive(role) for role in list(fleet.handles)))
         groups = run.quote_groups
@@ -263,7 +265,7 @@ class Supervisor:
             # Last: nobody waits for an opinion. The simulated relay listens on the head's loopback.
             fleet.start("treasury", TreasuryActor, registry, head=True)
             for index in range(plan.settings.llm.pool_size):
-                fleet.start(f"llm:{index}", LlmActor, registry, head=plan.mode == "sim", spread=plan.mode != "sim")
+                fleet.start(f"llm:{index}", LlmActor, registry, head=plan.mode != "live", spread=plan.mode == "live")
 
     async def _alive(self, role: str) -> None:
         """Wait until the actor answers; the slow part is its process. One that dies first is started again by Ray, or

@@ -1,4 +1,5 @@
-"""Hosts simulated venues: exchange brains, their sockets, and where asked a replay of recordings.
+"""Hosts simulated venues: exchange brains, their sockets, and where asked a replay of recordings, or for paper trading
+the market of a venue that runs elsewhere.
 
 Starts before the registry exists, since the run is described with this actor's endpoints: plain values in, endpoints
 out. Nothing survives a restart; a simulated account lives as long as its venue.
@@ -42,6 +43,7 @@ from actors.transport.venue_replay import PREROLL_NS, Replay
 from actors.transport.venue_server import VenueServer
 from actors.transport.venue_stage import RecordedBooks, Stage
 from actors.transport.venue_steps import StepDoor, VenueSteps
+from actors.transport.venue_upstream import Upstream, VenueAddress
 from actors.venues.binance.calls import ServerAccount
 from actors.venues.binance.market import BinanceMarket
 from actors.venues.binance.server import BinanceServer
@@ -79,7 +81,8 @@ class SimVenueActor:
     `universe` are the rows that the venue lists; `replay` are recordings, and then the markets are theirs. `ports` maps
     a market to a port, 0 or absent for a free one. `symbols` are the recorded ones to play, empty for all. `barrier`
     (speed "max") is awaited after each recorded moment; without one, "max" steps with the run that `join_run` names. A
-    replay with `hold` waits for `release`; `length_s` are the recorded seconds to play, 0 for all.
+    replay with `hold` waits for `release`; `length_s` are the recorded seconds to play, 0 for all. `upstream` maps a
+    market to (REST, streams) of the venue whose market is repeated for `symbols`: paper trading.
     """
 
     def __init__(
@@ -100,6 +103,7 @@ class SimVenueActor:
         barrier: Barrier | None = None,
         clock_offset_ms: int = 0,
         length_s: float = 0.0,
+        upstream: Mapping[Market, tuple[str, str]] | None = None,
     ) -> None:
         self.role = role
         self._settings = FleetSettings.model_validate_json(settings_json)
@@ -116,6 +120,8 @@ class SimVenueActor:
         self._barrier = barrier
         self._clock_offset_ms = clock_offset_ms
         self._length_s = length_s
+        self._addresses = {market: VenueAddress(*urls) for market, urls in (upstream or {}).items()}
+        self._upstreams: dict[Market, Upstream] = {}
         self._clock = SystemClock()
         self._servers: dict[Market, VenueServer] = {}
         self._exchanges: dict[Market, SimExchange | RecordedExchange] = {}  # same keys
@@ -133,13 +139,18 @@ class SimVenueActor:
         self._credentials = Credentials("", "")
 
     async def start(self) -> dict[str, VenueEndpoint]:
-        """Bind and serve; endpoints by venue id. ConfigError for a taken port or an unusable recording."""
+        """Bind and serve; endpoints by venue id. ConfigError for a taken port or an unusable recording.
+
+        On paper this waits until the upstream answers; `status` says for what.
+        """
         async with self._starting:
             if not self._endpoints:
                 # One key opens every market, as at the venue.
                 self._key_file, self._credentials = make_key_file(self._key_dir, "binance")
                 if self._replay_paths:
                     await self._start_replay()
+                elif self._addresses:
+                    await self._start_paper()
                 else:
                     await self._start_venues()
         return self._endpoints
@@ -172,6 +183,7 @@ class SimVenueActor:
             "role": self.role,
             "venues": venues,
             "replay": self._replay.status() if self._replay else None,
+            "upstream": {each.venue: each.status() for each in self._upstreams.values()},
             "failure": repr(self._failure) if self._failure else "",
             "cpu_share": self._cpu.read(),
             "cpu_s": time.process_time(),
@@ -242,6 +254,8 @@ class SimVenueActor:
         if self._replay_task is not None:
             self._replay_task.cancel()
             await asyncio.gather(self._replay_task, return_exceptions=True)
+        for upstream in self._upstreams.values():
+            await upstream.close()
         for server in self._servers.values():
             await server.stop()
         if self._relay is not None:
@@ -336,6 +350,52 @@ class SimVenueActor:
         if not task.cancelled() and task.exception() is not None:
             self._fail(task.exception())
 
+    # --- paper: the market of a venue elsewhere ------------------------------------------------------------------
+
+    async def _start_paper(self) -> None:
+        clock = VenueClock(self._clock, offset_ms=self._clock_offset_ms)
+        for market, address in self._addresses.items():
+            self._upstreams[market] = upstream = Upstream(
+                venue=f"binance_{market}",
+                address=address,
+                settings=self._settings.feed,
+                clock=self._clock,
+                rng=random.Random(),  # jitter only: simulated venues on one address must not march in step
+            )
+            upstream.on_failure = self._fail
+            rows = await upstream.instruments(self._symbols)
+            if upstream.is_closed:
+                return
+            missing = sorted(set(self._symbols) - {row.symbol for row in rows})
+            if missing:
+                raise ConfigError(
+                    f"--symbols: {upstream.venue} at {address.rest_url} does not list {', '.join(missing)}"
+                )
+            exchange = await self._paper_exchange(market, upstream, rows, clock)
+            server = await self._open(market, exchange, clock, source=upstream)
+            books = RecordedBooks(())
+            stage = Stage(server=server, exchange=exchange, market=upstream.dialect, books=books, clock=clock)
+            upstream.follow(stage, exchange.instruments())
+
+    async def _paper_exchange(
+        self, market: Market, upstream: Upstream, rows: Sequence[Instrument], clock: VenueClock
+    ) -> RecordedExchange:
+        sim = self._settings.sim
+        # Starting coins of a spot account are counted by today's prices.
+        prices = await asyncio.gather(*(upstream.last_price(row) for row in rows if market == "spot"))
+        return RecordedExchange(
+            venue=upstream.venue,
+            instruments=[
+                msgspec.structs.replace(row, maker_fee_bps=sim.maker_fee_bps, taker_fee_bps=sim.taker_fee_bps)
+                for row in rows
+            ],
+            settings=sim,
+            seed=self._seed,
+            start_ms=clock.now_ns() // NS_PER_MS,
+            latency=order_latency(sim),
+            first_prices={row.symbol: price for row, price in zip(rows, prices, strict=False)},
+        )
+
     # --- both ----------------------------------------------------------------------------------------------------
 
     async def _open(
@@ -346,6 +406,7 @@ class SimVenueActor:
         *,
         recorded_depth: Callable[[str], bytes | None] | None = None,
         streams: tuple[str, ...] = (),
+        source: Upstream | None = None,
     ) -> VenueServer:
         listed = exchange.instruments()
         exchange.open_account(ACCOUNT_ID, clock.now_ns())
@@ -356,6 +417,7 @@ class SimVenueActor:
             market=market,
             recorded_depth=recorded_depth,
             door=self._door,
+            source=source,
         )
         server.desk.on_failure = self._fail
         port = await server.start(port=self._ports.get(market, 0))

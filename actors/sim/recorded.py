@@ -148,6 +148,15 @@ class RecordedBook:
         self.last_seq = event.last_seq
         return self._apply(bids, asks)
 
+    def on_whole(self, snapshot: DepthSnapshot) -> list[BookEvent]:
+        """The whole book as of now, whatever was missed before: what it does not name is empty."""
+        self._top = None
+        self.last_seq = snapshot.last_seq
+        return self._apply(
+            self._with_gone(Side.BUY, snapshot.bids),
+            self._with_gone(Side.SELL, snapshot.asks),
+        )
+
     def on_top(self, event: TopOfBook) -> list[BookEvent]:
         self._top = event
         events: list[BookEvent] = []
@@ -178,6 +187,10 @@ class RecordedBook:
         return rows[:count]
 
     # --- inside --------------------------------------------------------------------------------------------------
+
+    def _with_gone(self, side: Side, levels: Sequence[Level]) -> list[Level]:
+        named = {price_ticks for price_ticks, _ in levels}
+        return [*levels, *((price, 0) for price in self._levels[side] if price not in named)]
 
     def _is_gap(self, event: DepthDelta) -> bool:
         if self.last_seq < 0:
@@ -374,6 +387,14 @@ class RecordedExchange(Desk):
     def on_snapshot(self, snapshot: DepthSnapshot, now_ns: int) -> list[SimCommand]:
         """As `on_market`."""
         return self.on_market(snapshot, now_ns)
+
+    def join(self, whole: DepthSnapshot, now_ns: int) -> list[SimCommand]:
+        """Go on from the whole book of a symbol: paper trading, when the venue's stream has been joined (again)."""
+        out = self.advance(now_ns)
+        happened = self._books[whole.symbol].on_whole(whole)
+        if happened:
+            self._settle(whole.symbol, happened, now_ns, out)
+        return out
 
     # --- messages.Exchange ---------------------------------------------------------------------------------------
 

@@ -137,9 +137,7 @@ def parse_line(line: bytes, *, name: str, line_no: int, not_before_ns: int = 0) 
         raise _unusable(name, line_no, f"the JSON cannot be read ({error})") from None
     recv_ns = max(int(stamp) * unit, not_before_ns)
     if head.stream:
-        data = bytes(head.data)
-        symbol, _, channel = head.stream.partition("@")
-        return RecordedFrame(recv_ns, symbol.upper(), channel.partition("@")[0], head.stream, data, body)
+        return _combined(head, body, recv_ns)
     if head.lastUpdateId >= 0 and not head.e:
         return RecordedFrame(recv_ns, head.symbol.upper(), SNAPSHOT, "", body, b"")
     stream = _derived_stream(head, body)
@@ -147,6 +145,15 @@ def parse_line(line: bytes, *, name: str, line_no: int, not_before_ns: int = 0) 
         raise _unusable(name, line_no, f"neither a stream frame nor a depth snapshot: {_shown(body)}")
     combined = b'{"stream":"%s","data":%s}' % (stream.encode(), body)
     return RecordedFrame(recv_ns, head.s.upper(), _channel(stream), stream, body, combined)
+
+
+def live_frame(body: bytes, recv_ns: int) -> RecordedFrame | None:
+    """A combined frame as a venue has just sent it; None for what belongs to no stream (acks). Unreadable: likewise."""
+    try:
+        head = _decode_line(body)
+    except msgspec.DecodeError:
+        return None
+    return _combined(head, body, recv_ns) if head.stream else None
 
 
 def parse_lines(lines: Iterable[bytes], *, name: str) -> Iterator[RecordedFrame]:
@@ -278,6 +285,11 @@ def _derived_stream(head: _Line, body: bytes) -> str:
         return f"{symbol}@{_STREAM_OF_EVENT[head.e]}" if symbol else ""
     # Spot's book ticker has no event name: update id and symbol are all it says of itself.
     return f"{symbol}@bookTicker" if not head.e and symbol and head.u >= 0 else ""
+
+
+def _combined(head: _Line, body: bytes, recv_ns: int) -> RecordedFrame:
+    symbol, _, channel = head.stream.partition("@")
+    return RecordedFrame(recv_ns, symbol.upper(), channel.partition("@")[0], head.stream, bytes(head.data), body)
 
 
 def _channel(stream: str) -> str:

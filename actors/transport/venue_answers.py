@@ -16,7 +16,7 @@ from actors.venues.binance.server import BinanceServer, Ticker
 from actors.venues.ledger import LedgerOrder
 from actors.vocab.market import Kline
 from actors.vocab.units import NS_PER_MS
-from actors.vocab.venue_io import FaultKind
+from actors.vocab.venue_io import FaultKind, VenuePlace, VenueReplace
 
 # After this long without an answer of the exchange the venue says that it does not know what happened (-1007).
 ANSWER_TIMEOUT_S = 10.0
@@ -35,11 +35,14 @@ class VenueAnswers:
         desk: Desk,
         users: UserStreams,
         recorded_depth: Callable[[str], bytes | None] | None = None,
+        is_ready: Callable[[str], bool] | None = None,
     ) -> None:
+        """`is_ready`: may this symbol be traded and its book be shown? Where not, the venue is busy."""
         self._dialect = dialect
         self._desk = desk
         self._users = users
         self._recorded_depth = recorded_depth
+        self._is_ready = is_ready
 
     @property
     def _now_ms(self) -> int:
@@ -64,7 +67,9 @@ class VenueAnswers:
         assert_never(call)
 
     async def _order(self, call: OrderCall, connection: int) -> Reply:
-        if self._desk.is_full:
+        if self._desk.is_full or (
+            isinstance(call.request, VenuePlace | VenueReplace) and self._busy(call.request.symbol)
+        ):
             return self._dialect.refuse(call, FaultKind.BUSY)
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
@@ -108,7 +113,12 @@ class VenueAnswers:
                 return dialect.answer_tickers(call, [self._ticker(name) for name in call.symbols])
         return dialect.refuse(call, FaultKind.BAD_REQUEST, text=f"{call.operation} is not simulated")
 
+    def _busy(self, symbol: str) -> bool:
+        return self._is_ready is not None and not self._is_ready(symbol)
+
     def _depth(self, call: MarketQuery, symbol: str) -> Reply:
+        if self._busy(symbol):
+            return self._dialect.refuse(call, FaultKind.BUSY)
         recorded = self._recorded_depth(symbol) if self._recorded_depth is not None else None
         if recorded == b"":
             # What the venue says when it has no book to give; the feed then builds one from deltas.

@@ -15,7 +15,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
@@ -28,7 +28,7 @@ from actors.transport.venue_hub import Listener, StreamHub
 from actors.transport.venue_limits import MessageLimiter, Refusal, WeightLimiter
 from actors.transport.venue_steps import StepDoor, inside
 from actors.transport.venue_users import UserStreams
-from actors.venues.binance.calls import Call, Done, Reply, StreamCommand
+from actors.venues.binance.calls import Call, Done, MarketQuery, Reply, StreamCommand
 from actors.venues.binance.server import BinanceServer, wrap_private
 from actors.vocab.errors import ConfigError
 from actors.vocab.instruments import Market
@@ -52,6 +52,7 @@ KEEP_INTERVAL_S = 1.0
 # name, which may so be kept in an address of ours.
 _HOST_PREFIX = re.compile(r"/[a-z0-9-]+\.[a-z0-9.:-]+(?=/)")
 _SESSION = '"session.'
+PRIVATE_ROUTE = "private"
 API_PATHS = ("/ws-api/", "/ws-fapi/")
 
 
@@ -68,6 +69,23 @@ class _Socket:
         self.logon = ""  # account of `session.logon`, API only
 
 
+class Source(Protocol):
+    """The venue that this one repeats (paper trading)."""
+
+    @property
+    def is_up(self) -> bool:
+        """Do its streams come? Without them this venue takes no stream connection either."""
+        ...
+
+    def is_ready(self, symbol: str) -> bool:
+        """Has its book been joined?"""
+        ...
+
+    async def ask(self, path_query: str, weight: int) -> Reply | None:
+        """Public data; None where it cannot be had now."""
+        ...
+
+
 class VenueServer:
     """One venue market on one port. `start` binds, `stop` hangs up on everybody."""
 
@@ -81,8 +99,10 @@ class VenueServer:
         recorded_depth: Callable[[str], bytes | None] | None = None,
         door: StepDoor | None = None,
         weight_1m_max: int = 0,
+        source: Source | None = None,
     ) -> None:
-        """`door`: where requests wait for their step, in lock-step. `weight_1m_max` 0: the venue's own limit."""
+        """`door`: where requests wait for their step, in lock-step. `weight_1m_max` 0: the venue's own limit. `source`
+        answers what the exchange does not know."""
         self.venue = exchange.venue
         self.exchange = exchange
         self.dialect = dialect
@@ -96,7 +116,14 @@ class VenueServer:
             on_disconnect=self.disconnect,
             on_turn_end=self.flush,
         )
-        self.answers = VenueAnswers(dialect=dialect, desk=self.desk, users=self.users, recorded_depth=recorded_depth)
+        self._source = source
+        self.answers = VenueAnswers(
+            dialect=dialect,
+            desk=self.desk,
+            users=self.users,
+            recorded_depth=recorded_depth,
+            is_ready=source.is_ready if source is not None else None,
+        )
         self.counters: Counter[str] = Counter()
         self._clock = clock
         self._market: Market = market
@@ -201,6 +228,12 @@ class VenueServer:
             self.counters["disconnects_injected"] += 1
             listener.transport.abort()
 
+    def hang_up(self) -> None:
+        """End all connections of public streams."""
+        for listener in self.hub.listeners:
+            if listener.route != PRIVATE_ROUTE:
+                listener.transport.abort()
+
     def flush(self) -> None:
         """Write everything that waits for public listeners."""
         for listener in self.hub.flush():
@@ -240,7 +273,13 @@ class VenueServer:
         )
         limiter = self._limiter(request.remote or "")
         refusal = limiter.take(self.dialect.weight_of(call), now_ns)
-        reply = self._refused(call, refusal) if refusal else await self.answers.answer(call, connection=0)
+        if refusal:
+            reply = self._refused(call, refusal)
+        elif self._source is not None and isinstance(call, MarketQuery) and call.kind != "depth":
+            found = await self._source.ask(f"{path}?{query}" if query else path, self.dialect.weight_of(call))
+            reply = found or self.dialect.refuse(call, FaultKind.BUSY)
+        else:
+            reply = await self.answers.answer(call, connection=0)
         headers = {"Content-Type": "application/json", **dict(reply.headers)}
         headers["X-MBX-USED-WEIGHT-1M"] = str(limiter.used)
         return web.Response(status=reply.status, body=reply.body, headers=headers)
@@ -261,6 +300,8 @@ class VenueServer:
         dial = self.dialect.stream_dial(path, query)
         if dial is None:
             return web.Response(status=404, text="no such stream path")
+        if self._source is not None and not self._source.is_up and dial.route != PRIVATE_ROUTE:
+            return web.Response(status=503, text="the venue behind this one is not connected")
         socket = await self._open(
             request, route=dial.route, combined=dial.combined, per_s=MESSAGES_PER_S_MAX[self._market]
         )

@@ -1,4 +1,4 @@
-"""One venue of a replay: which snapshot it answers with, and how one recorded frame is matched and sent."""
+"""One venue whose market is not its own: which snapshot a replay answers with, how one frame is matched and sent."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ class Follower(Exchange, Protocol):
     """What a replay needs of `RecordedExchange` beyond `Exchange`."""
 
     def on_market(self, event: MarketEvent | DepthSnapshot, now_ns: int) -> list[SimCommand]: ...
+
+    def join(self, whole: DepthSnapshot, now_ns: int) -> list[SimCommand]: ...
 
 
 class RecordedBooks:
@@ -52,7 +54,7 @@ class RecordedBooks:
 
 
 class Stage:
-    """One venue of a replay: its server, its exchange, and the decoder that tells the exchange what frames mean."""
+    """One venue of a replay, or on paper: its server, its exchange, and what tells the exchange what frames mean."""
 
     def __init__(
         self, *, server: VenueServer, exchange: Follower, market: BinanceMarket, books: RecordedBooks, clock: VenueClock
@@ -74,9 +76,17 @@ class Stage:
             return
         event = self.market.decode(frame.combined)
         if event is not None:
-            self.server.desk.carry(self.exchange.on_market(event, now_ns))
+            self.meet(event)
         if isinstance(event, DepthDelta):
             self.books.delta_sent(event.symbol, event.last_seq)
+
+    def meet(self, event: MarketEvent) -> None:
+        """Our orders meet one event."""
+        self.server.desk.carry(self.exchange.on_market(event, self.clock.now_ns()))
+
+    def join(self, whole: DepthSnapshot) -> None:
+        """The exchange's book of one symbol is this one from now on."""
+        self.server.desk.carry(self.exchange.join(whole, self.clock.now_ns()))
 
     def send(self, frame: RecordedFrame) -> None:
         """Nobody has subscribed to a snapshot; everything else goes out as it was recorded."""

@@ -12,6 +12,13 @@ from actors.venues.dialect import Credentials, MarketDialect, TradingDialect
 from actors.vocab.errors import ConfigError
 from actors.vocab.instruments import Instrument
 
+# Where real venues serve public data: (REST, streams). Sources: binance-spot-api-docs rest-api.md and
+# web-socket-streams.md; developers.binance.com/docs/derivatives/usds-margined-futures/general-info, read 2026-07.
+PUBLIC_ADDRESSES: Final = {
+    "binance_perp": ("https://fapi.binance.com", "wss://fstream.binance.com"),
+    "binance_spot": ("https://api.binance.com", "wss://stream.binance.com:9443"),
+}
+
 _Made = TypeVar("_Made")
 
 _MARKETS: Final[dict[str, Callable[..., MarketDialect]]] = {venue: BinanceMarket for venue in BINANCE_VENUES}

@@ -43,7 +43,8 @@ def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
         ((*BTC, "--venues", ""), "--venues: name at least one"),
         ((*BTC, "--market", "moon"), "--market moon: choose perp or spot"),
         ((*BTC, "--mode", "pretend"), "--mode pretend: choose sim, paper or live"),
-        ((*BTC, "--mode", "paper"), "--mode paper: only sim is built so far"),
+        ((*BTC, "--mode", "paper", "--replay", "x"), "--mode paper: listens to the market of now"),
+        ((*BTC, "--mode", "paper", "--venue-endpoints", "/none"), "--venue-endpoints /none: cannot be read"),
         ((*BTC, "--speed", "max"), "--speed max: only a --replay"),
         ((*BTC, "--speed", "2x"), "--speed 2x: choose 1x or max"),
         ((*BTC, "--duration", "-5s"), "--duration -5s: write seconds"),
@@ -93,7 +94,7 @@ def test_live_names_the_missing_keys_then_the_placeholder(refused: Refused, monk
     assert "no relay key" in refused(*live)
     monkeypatch.setenv("HOLYSHEEP_API_KEY", "YOUR_HOLYSHEEP_API_KEY")
     assert "HOLYSHEEP_API_KEY: still holds the placeholder" in refused(*live)
-    assert "only sim is built so far" in refused(*live, "--no-llm")
+    assert "not built so far" in refused(*live, "--no-llm")
 
 
 def test_a_relay_key_that_others_can_read_is_refused(refused: Refused, tmp_path: Path) -> None:

@@ -287,3 +287,23 @@ def _quoted(path: Path) -> list[VenueFill]:
     position = exchange.account_state("us").positions[0].position_lots
     assert position == sum(fill.side * fill.lots for fill in fills)
     return fills
+
+
+def test_a_book_that_is_joined_anew_leaves_our_order_its_place_and_passes_what_it_crosses() -> None:
+    exchange, client = venue()
+    client.place("o1", BUY, 9_990, 10, post_only=True)
+    client.place("o2", BUY, 9_980, 10, post_only=True)
+
+    def join(seq: int, bid_lots: int, ask: int) -> list[tuple[int, int]]:
+        whole = DepthSnapshot("AAAUSDT", seq, [(9_990, bid_lots)], [(ask, 40)])
+        return [
+            (each.event.price_ticks, each.event.lots)
+            for each in exchange.join(whole, exchange.now_ns)
+            if isinstance(each, Private) and isinstance(each.event, VenueFill)
+        ]
+
+    # 50 stood ahead of o1; at most 20 do now, and nothing is left before o2, whose level is not named.
+    assert join(7, 20, 10_010) == []
+    assert exchange.depth("AAAUSDT", 5) == DepthSnapshot("AAAUSDT", 7, [(9_990, 20)], [(10_010, 40)])
+    assert tell(exchange, trade(SELL, 9_990, 24)) == [(9_990, 4)]
+    assert join(9, 20, 9_985) == [(9_990, 6)]

@@ -70,6 +70,7 @@ class FakeExchange(Exchange):
         self.due: list[SimCommand] = []
         self.due_ns = FOREVER_NS
         self.silent = False
+        self.seq = 99  # of the book
 
     def instruments(self) -> tuple[Instrument, ...]:
         return (self.instrument,)
@@ -130,7 +131,7 @@ class FakeExchange(Exchange):
         return None
 
     def depth(self, symbol: str, levels: int) -> DepthSnapshot:
-        return DepthSnapshot(symbol, 99, [(1000, 5)][:levels], [(1001, 6)][:levels])
+        return DepthSnapshot(symbol, self.seq, [(1000, 5)][:levels], [(1001, 6)][:levels])
 
     def top(self, symbol: str) -> TopOfBook:
         return TopOfBook(symbol, 99, 0, 1000, 5, 1001, 6)
