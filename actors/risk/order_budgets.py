@@ -1,6 +1,6 @@
 """Who may send how many orders a minute: one account's limit, moved to where it is needed.
 
-Each symbol starts with three quarters of an equal share; the last quarter of the account's limit goes at once to who
+Each symbol starts with half of an equal share; the other half of the account's limit goes at once to who
 needs more.
 A renewal tells how many orders the holder has sent for a reason in the last minute, and whether one was held back
 for want of budget; the wish follows from that, at most once a second. A wish is granted as far as the limit allows;
@@ -21,11 +21,11 @@ from collections import deque
 from actors.vocab.units import NS_PER_S
 
 MINUTE_NS = 60 * NS_PER_S
-START_SHARE = 0.75  # of an equal share
+START_SHARE = 0.5  # of an equal share
 GROWTH_SHORT = 1.5  # a side stood empty for want of an order, or the next would
 GROWTH_USED = 1.25  # four fifths were used
 USED_SHARE = 0.8
-SPARE_SHARE = 0.5  # less than this used: given up, down to half as much again as was used
+SPARE_SHARE = 2 / 3  # less than this used: given up, down to half as much again as was used
 ROOM = 1.5
 SHARES_MAX = 4.0  # nobody's wish grows beyond so many equal shares
 STEP_NS = NS_PER_S  # least time between two changes of one wish
@@ -61,10 +61,13 @@ class OrderBudgets:
         self._level = account_max  # nobody above it while wishes exceed the limit
         self._level_ns = 0
         self._sum = 0  # of `counted`
+        self._without = 0  # how many have been granted nothing
 
     def join(self, symbol: str) -> None:
         """Count this symbol among those that share. Before the first `renew` of any, best."""
-        self._holders.setdefault(symbol, _Holder(0))
+        if symbol not in self._holders:
+            self._holders[symbol] = _Holder(0)
+            self._without += 1
 
     def renew(self, symbol: str, *, needed: int, short: bool, held: int, now_ns: int) -> int:
         """Return the rate granted now. `needed` orders were sent for a reason in the last minute, `short`: one was
@@ -81,8 +84,10 @@ class OrderBudgets:
         target = max(1, min(at.wish, max(self._level, self._start())))
         before = at.reserved(now_ns)
         self._count(at, before)
-        target = min(target, before + max(0, self.account_max - self._sum))
-        self._grant(at, max(1, target), now_ns)
+        # Those who have not asked yet find their start.
+        coming = self._start() * (self._without - (not at.granted))
+        target = min(target, before + max(0, self.account_max - self._sum - coming))
+        self._grant(at, target, now_ns)
         self._count(at, at.reserved(now_ns))
         return at.granted
 
@@ -116,7 +121,8 @@ class OrderBudgets:
         elif needed >= USED_SHARE * granted:
             wish = min(top, math.ceil(granted * GROWTH_USED))
         elif needed < SPARE_SHARE * granted:
-            wish = max(start, math.ceil(needed * ROOM))
+            wish = math.ceil(needed * ROOM)
+        wish = max(start, wish)
         if wish != at.wish:
             at.wish, at.changed_ns = wish, now_ns
 
@@ -138,4 +144,5 @@ class OrderBudgets:
             while at.past and at.past[-1][0] <= at.granted:
                 at.past.pop()
             at.past.append((at.granted, until_ns))
+        self._without += (not rate) - (not at.granted)
         at.granted = rate

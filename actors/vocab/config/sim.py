@@ -10,7 +10,7 @@ from actors.vocab.config.base import Settings
 class SimSettings(Settings):
     frames_per_s: float = Field(1_500.0, gt=0, description="public frames the venue sends over all symbols")
     informed_share: float = Field(0.6, ge=0, le=1, description="takers that know where the price goes next")
-    taker_rate_per_s: float = Field(0.6, ge=0, description="market orders per symbol and second")
+    taker_rate_per_s: float = Field(1.0, ge=0, description="market orders per symbol and second")
     correlation: float = Field(0.6, ge=0, lt=1, description="of the price paths")
     order_latency_ms: float = Field(1.0, ge=0, description="receipt of an order to its place in the queue")
     maker_fee_bps: float = Field(2.0, ge=-5, le=100)
