@@ -7,7 +7,7 @@ from collections import Counter
 
 from actors.gateway.accounts import Ledger
 from actors.gateway.commands import Command, Note, ToHolder, ToRisk, ToVenue
-from actors.gateway.limits import VenueLimits, cost_of
+from actors.gateway.limits import VenueLimits, Window, cost_of
 from actors.gateway.ordertable import OrderTable, TrackedOrder
 from actors.gateway.pacer import Budget, Urgency
 from actors.gateway.reconcile import Ask
@@ -40,7 +40,15 @@ class Flight:
 class Core:
     """Shared state of one `handle` call and of the account; the parts write commands through it."""
 
-    def __init__(self, *, venue: str, incarnation: str, settings: GatewaySettings, limits: VenueLimits) -> None:
+    def __init__(
+        self,
+        *,
+        venue: str,
+        incarnation: str,
+        settings: GatewaySettings,
+        limits: VenueLimits,
+        orders_per_min_max: int = 1_000_000,
+    ) -> None:
         self.venue = venue
         self.incarnation = incarnation
         self.settings = settings
@@ -53,6 +61,8 @@ class Core:
             cancel_reserve_share=settings.cancel_reserve_share,
             cancels_cost=frozenset(name for name, _cost in limits.costs.get(VenueCancel, ())),
         )
+        if Window.ORDERS_1M in self.budget.windows:
+            self.budget.windows[Window.ORDERS_1M].keep_to(orders_per_min_max)
         self.instruments: dict[str, Instrument] = {}
         self.counters: Counter[str] = Counter()
         self.now_ns = 0

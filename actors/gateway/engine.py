@@ -107,7 +107,13 @@ class GatewayEngine:
         started_ms: int = 0,
     ) -> None:
         """`started_ms` is unix time: fills of symbols without a known trade id are looked for from there."""
-        self.core = Core(venue=venue, incarnation=incarnation, settings=settings, limits=limits)
+        self.core = Core(
+            venue=venue,
+            incarnation=incarnation,
+            settings=settings,
+            limits=limits,
+            orders_per_min_max=risk.orders_per_min_max,
+        )
         self.gate = Gate()
         self.ids = IdBlock(settings.client_prefix)
         self.holders = Holders()

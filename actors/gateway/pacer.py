@@ -48,6 +48,10 @@ class RateWindow:
         # (written_ns, cost), oldest first; the sum of costs is `used`.
         self._log: deque[tuple[int, int]] = deque()
 
+    def keep_to(self, most: int) -> None:
+        """Our own limit, where it is below the venue's. A kill may reach beyond it."""
+        self.caps = (min(self.caps[0], most), min(self.caps[1], most), self.caps[2])
+
     def forget(self, now_ns: int) -> None:
         """Drop what left the window."""
         log = self._log

@@ -1,16 +1,15 @@
 """Who may send how many orders a minute: one account's limit, moved to where it is needed.
 
-Each symbol starts with half of an equal share; the other half of the account's limit goes at once to who
-needs more.
-A renewal tells how many orders the holder has sent for a reason in the last minute, and whether one was held back
-for want of budget; the wish follows from that, at most once a second. A wish is granted as far as the limit allows;
-when all wishes together exceed it, each gets the same level and nobody less than the start.
+Each symbol starts with two thirds of an equal share; the rest goes at once to who needs more. A renewal tells how many
+orders the holder has sent for a reason in the last minute, and whether one was held back for want of budget; the wish
+follows from that, at most once a second. A wish is granted as far as the sum allows; when all wishes exceed it, each
+gets the same level and nobody less than the start.
 
-The account's limit holds in every minute, whatever moves: a symbol counts with the greatest rate that its holder may
-have had in the last minute. So what one symbol gives up is another's a minute and a lease later; a holder's bucket
-(`quote/budget.py`) never sends more in a minute than that greatest rate. A new life of a holder begins with a fresh
-bucket, and a new term of risk learns the rates in force from the first renewals: for these the gateway's own sliding
-windows stand behind, which no order passes.
+What is shared out is more than the account may write (`orders_granted_share`): few use all of theirs at once, and the
+gateway, which writes, keeps the account's limit itself. The sum that is shared out holds in every minute, whatever
+moves: a symbol counts with the greatest rate that its holder may have had in the last minute. So what one symbol gives
+up is another's a minute and a lease later; a holder's bucket (`quote/budget.py`) never sends more in a minute than that
+greatest rate. Only a new life of a holder begins with a fresh bucket.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from collections import deque
 from actors.vocab.units import NS_PER_S
 
 MINUTE_NS = 60 * NS_PER_S
-START_SHARE = 0.5  # of an equal share
+START_SHARE = 0.65  # of an equal share
 GROWTH_SHORT = 1.5  # a side stood empty for want of an order, or the next would
 GROWTH_USED = 1.25  # four fifths were used
 USED_SHARE = 0.8

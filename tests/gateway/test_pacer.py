@@ -173,3 +173,10 @@ def test_countdown_is_stretched_by_its_weight() -> None:
     """Weight 10 a symbol: 50 symbols at a quarter of 2 400 a minute."""
     assert countdown_plan(symbols_count=1, countdown_ms=10_000) == (3_333, 10_000)
     assert countdown_plan(symbols_count=50, countdown_ms=10_000) == (50_000, 150_000)
+
+
+def test_our_own_limit_below_the_venues_holds_for_all_but_a_kill() -> None:
+    window = RateWindow(limit=1_200, span_ms=60_000, budget_share=0.9, reserve_share=0.0)
+    window.keep_to(500)
+    window.take(500, 0)
+    assert [window.free(urgency) for urgency in (Urgency.NORMAL, Urgency.CANCEL, Urgency.KILL)] == [0, 0, 700]
