@@ -19,7 +19,7 @@ class RiskSettings(Settings):
     price_move_window_s: float = Field(60.0, gt=0)
     orders_per_min_max: int = Field(1_100, ge=1, description="per venue account, kept by its gateway in every minute")
     orders_granted_share: float = Field(
-        1.5,
+        1.25,
         ge=0.1,
         le=10,
         description="orders a minute that leases may add up to, as a share of the account's: few holders use all of "
