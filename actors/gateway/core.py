@@ -60,6 +60,7 @@ class Core:
             budget_share=settings.budget_share,
             cancel_reserve_share=settings.cancel_reserve_share,
             cancels_cost=frozenset(name for name, _cost in limits.costs.get(VenueCancel, ())),
+            places_share=settings.places_share,
         )
         if Window.ORDERS_1M in self.budget.windows:
             self.budget.windows[Window.ORDERS_1M].keep_to(orders_per_min_max)

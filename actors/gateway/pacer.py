@@ -1,8 +1,10 @@
 """Which request is written now, and when to look again: rate budgets and the newest wish of each slot.
 
 The pacer is never a queue of stale orders. Per slot (holder, symbol, slot) it keeps the newest intent only; a
-superseded one is handed back to be reported. Cancels go first, then the intent worth most. Budgets are sliding
-windows, so no span of the venue's length ever holds more than the limit, wherever the venue cuts its own.
+superseded one is handed back to be reported. Cancels go first, then missing orders, then changes of live ones; each
+kind by what it is worth. Changes leave a share of the order counts to missing orders, and one that waits too long is
+handed back: its holder decides anew on a newer book, or withdraws the quote. Budgets are sliding windows, so no span
+of the venue's length ever holds more than the limit, wherever the venue cuts its own.
 """
 
 from __future__ import annotations
@@ -28,29 +30,36 @@ LOG_MAX = 1_000  # but in so many parts
 class Urgency(enum.IntEnum):
     """How far into a budget a request may reach."""
 
-    NORMAL = 0  # orders and upkeep: up to the budget less the cancels' reserve
-    CANCEL = 1  # up to the whole budget
-    KILL = 2  # up to the venue's limit
+    CHANGE = 0  # of a live order: leaves a part of what NORMAL may use
+    NORMAL = 1  # orders and upkeep: up to the budget less the cancels' reserve
+    CANCEL = 2  # up to the whole budget
+    KILL = 3  # up to the venue's limit
 
 
 class RateWindow:
     """What was used of one limit during the last `span_ms`, as a sliding log."""
 
-    def __init__(self, *, limit: int, span_ms: int, budget_share: float, reserve_share: float) -> None:
+    def __init__(
+        self, *, limit: int, span_ms: int, budget_share: float, reserve_share: float, places_share: float = 0.0
+    ) -> None:
+        """`reserve_share` is kept for cancels, `places_share` of the rest for orders that are missing."""
         self.limit = limit
         self.span_ns = span_ms * NS_PER_MS
-        budget = max(1, int(limit * budget_share))
-        # Urgency -> most that may be used in any span.
-        self.caps = (max(1, budget - int(budget * reserve_share)), budget, limit)
+        self._reserve_share = reserve_share
+        self._places_share = places_share
+        self.caps = (0, 0, 0, 0)  # Urgency -> most that may be used in any span
+        self.keep_to(max(1, int(limit * budget_share)))
         self.used = 0
         self._grain_ns = self.span_ns // LOG_MAX if span_ms > LOG_WHOLE_MS else 0
         self._first_ns = 0  # of the newest entry
         # (written_ns, cost), oldest first; the sum of costs is `used`.
         self._log: deque[tuple[int, int]] = deque()
 
-    def keep_to(self, most: int) -> None:
-        """Our own limit, where it is below the venue's. A kill may reach beyond it."""
-        self.caps = (min(self.caps[0], most), min(self.caps[1], most), self.caps[2])
+    def keep_to(self, budget: int) -> None:
+        """Our own limit, where it is below the one in force. A kill may reach beyond it."""
+        budget = min(budget, self.caps[Urgency.CANCEL] or budget)
+        orders = max(1, budget - int(budget * self._reserve_share))
+        self.caps = (max(1, orders - int(orders * self._places_share)), orders, budget, self.limit)
 
     def forget(self, now_ns: int) -> None:
         """Drop what left the window."""
@@ -97,14 +106,17 @@ class Budget:
         budget_share: float,
         cancel_reserve_share: float,
         cancels_cost: frozenset[Window],
+        places_share: float = 0.0,
     ) -> None:
-        # A reserve is kept only where cancels cost something: elsewhere it would protect nothing.
+        # A reserve is kept for cancels where they cost something: elsewhere it would protect nothing. What they do
+        # not cost counts orders alone.
         self.windows = {
             name: RateWindow(
                 limit=limit,
                 span_ms=span_ms,
                 budget_share=budget_share,
                 reserve_share=cancel_reserve_share if name in cancels_cost else 0.0,
+                places_share=0.0 if name in cancels_cost else places_share,
             )
             for name, (limit, span_ms) in windows.items()
         }
@@ -164,14 +176,22 @@ class Intent(msgspec.Struct, Generic[T]):
     value_usd: float
     received_ns: int
     costs: Costs
+    urgency: Urgency = Urgency.NORMAL
+
+    @property
+    def rank(self) -> tuple[Urgency, float]:
+        """Which of two is written first."""
+        return self.urgency, self.value_usd
 
 
 class Pacer(Generic[T]):
-    """Newest intent per slot, most valuable first, at most `intents_max` of them."""
+    """Newest intent per slot, missing orders and then the most valuable first, at most `intents_max` of them."""
 
-    def __init__(self, budget: Budget, *, intents_max: int) -> None:
+    def __init__(self, budget: Budget, *, intents_max: int, change_wait_ns: int) -> None:
+        """`change_wait_ns`: a change that has not fitted for so long is `overdue`."""
         self.budget = budget
         self.intents_max = intents_max
+        self._change_wait_ns = change_wait_ns
         # slot -> its newest intent, in order of arrival of the slot; never more than intents_max
         self._waiting: dict[Slot, Intent[T]] = {}
         self.superseded_count = 0
@@ -186,9 +206,9 @@ class Pacer(Generic[T]):
         if older is not None:
             self.superseded_count += 1
         elif len(self._waiting) >= self.intents_max:
-            least = min(self._waiting.values(), key=lambda waiting: waiting.value_usd)
+            least = min(self._waiting.values(), key=lambda waiting: waiting.rank)
             self.refused_count += 1
-            if least.value_usd >= intent.value_usd:
+            if least.rank >= intent.rank:
                 return None, intent
             del self._waiting[least.slot]
             self._waiting[intent.slot] = intent
@@ -207,22 +227,40 @@ class Pacer(Generic[T]):
         return gone
 
     def next(self, now_ns: int, ready: Callable[[Intent[T]], bool]) -> Intent[T] | None:
-        """Take out the most valuable intent that is `ready` and fits the budget now. The writer takes the budget."""
+        """Take out the first in rank that is `ready` and fits the budget now. The writer takes the budget."""
         best: Intent[T] | None = None
-        fits: dict[Costs, bool] = {}
+        fits: dict[tuple[Costs, Urgency], bool] = {}
         for intent in self._waiting.values():
-            if best is not None and intent.value_usd <= best.value_usd:
+            if best is not None and intent.rank <= best.rank:
                 continue
-            costs = intent.costs
-            if costs not in fits:
-                fits[costs] = self.budget.fits(costs, Urgency.NORMAL, now_ns)
-            if fits[costs] and ready(intent):
+            kind = intent.costs, intent.urgency
+            if kind not in fits:
+                fits[kind] = self.budget.fits(*kind, now_ns)
+            if fits[kind] and ready(intent):
                 best = intent
         if best is not None:
             del self._waiting[best.slot]
         return best
 
+    def overdue(self, now_ns: int, ready: Callable[[Intent[T]], bool]) -> list[Intent[T]]:
+        """Take out and return the changes that wait for budget alone and have waited too long."""
+        since_ns = now_ns - self._change_wait_ns
+        return self.drop(
+            lambda intent: intent.urgency is Urgency.CHANGE and intent.received_ns <= since_ns and ready(intent)
+        )
+
     def wake_ns(self, now_ns: int, ready: Callable[[Intent[T]], bool]) -> int | None:
-        """Return when an intent that waits for budget alone may fit; None when none does."""
-        kinds = {intent.costs for intent in self._waiting.values() if ready(intent)}
-        return min((self.budget.ready_ns(costs, Urgency.NORMAL, now_ns) for costs in kinds), default=None)
+        """Return when an intent that waits for budget alone may fit or is overdue; None when none waits."""
+        at_ns: dict[tuple[Costs, Urgency], int] = {}
+        first_ns: int | None = None
+        for intent in self._waiting.values():
+            if not ready(intent):
+                continue
+            kind = intent.costs, intent.urgency
+            if kind not in at_ns:
+                at_ns[kind] = self.budget.ready_ns(*kind, now_ns)
+            wake_ns = at_ns[kind]
+            if intent.urgency is Urgency.CHANGE:
+                wake_ns = min(wake_ns, intent.received_ns + self._change_wait_ns)
+            first_ns = wake_ns if first_ns is None else min(first_ns, wake_ns)
+        return first_ns

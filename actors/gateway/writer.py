@@ -20,7 +20,7 @@ from actors.gateway.envelope import envelope_refusal
 from actors.gateway.gate import Gate, IdBlock
 from actors.gateway.holders import Holders
 from actors.gateway.ordertable import TrackedOrder
-from actors.gateway.pacer import Intent, Pacer
+from actors.gateway.pacer import Intent, Pacer, Urgency
 from actors.vocab.orders import (
     LeasedOrder,
     LeasedReplace,
@@ -34,6 +34,7 @@ from actors.vocab.venue_io import (
 )
 
 Leased = LeasedOrder | LeasedReplace
+CHANGES_FULL = "the account's orders that are left are for missing quotes"
 
 
 class OrderWriter:
@@ -57,7 +58,11 @@ class OrderWriter:
         self._collar = collar
         self._desk = desk
         self._comparison = comparison
-        self.pacer: Pacer[Leased] = Pacer(core.budget, intents_max=core.settings.intents_max)
+        self.pacer: Pacer[Leased] = Pacer(
+            core.budget,
+            intents_max=core.settings.intents_max,
+            change_wait_ns=core.settings.change_wait_ms * NS_PER_MS,
+        )
         self.closed_reason = "starting"  # why the gateway writes nothing; the engine judges it after every event
 
     def offer(self, peer: str, m: Leased) -> None:
@@ -69,8 +74,9 @@ class OrderWriter:
         if reason:
             self.refuse(m, reason)
             return
-        costs = self._core.limits.costs.get(VenuePlace if isinstance(m, LeasedOrder) else VenueReplace, ())
-        intent = Intent((m.token.holder, m.symbol, m.slot), m, m.value_usd, self._core.now_ns, costs)
+        kind, urgency = (VenuePlace, Urgency.NORMAL) if isinstance(m, LeasedOrder) else (VenueReplace, Urgency.CHANGE)
+        costs = self._core.limits.costs.get(kind, ())
+        intent = Intent((m.token.holder, m.symbol, m.slot), m, m.value_usd, self._core.now_ns, costs, urgency)
         superseded, refused = self.pacer.offer(intent)
         if superseded is not None and superseded.body.ref != m.ref:
             self.refuse(superseded.body, "superseded by a newer intent of its slot")
@@ -80,7 +86,7 @@ class OrderWriter:
             body = superseded.body
             merged: Intent[Leased] = Intent(
                 intent.slot, _with_change(body, m), m.value_usd, superseded.received_ns, superseded.costs
-            )
+            )  # a missing order still
             self.pacer.offer(merged)
         if refused is not None:
             self.refuse(refused.body, "pacer full")
@@ -96,8 +102,10 @@ class OrderWriter:
         if left <= 0 or order.state is OrderState.FILLED or self.closed_reason:
             order.successor = None
         elif newer is None:
+            successor.urgency = Urgency.NORMAL  # the side is empty now
             self.pacer.offer(successor)
         else:
+            newer.urgency = Urgency.NORMAL
             order.successor = newer if newer.body.ref == order.ref else None
 
     def drop(self, unwanted: Callable[[Intent[Leased]], bool], reason: str) -> None:
@@ -134,6 +142,8 @@ class OrderWriter:
         core = self._core
         while (intent := self.pacer.next(core.now_ns, self._ready)) is not None:
             self._write(intent)
+        for intent in self.pacer.overdue(core.now_ns, self._ready) if len(self.pacer) else ():
+            self.refuse(intent.body, CHANGES_FULL)
         if len(self.pacer):
             wake_ns = self.pacer.wake_ns(core.now_ns, self._ready)
             if wake_ns is not None and wake_ns > core.now_ns:

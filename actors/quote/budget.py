@@ -1,10 +1,11 @@
-"""How many orders may still be sent: never more than the rate in any minute, counted order by order.
+"""How many orders may still be sent: changes never more than the rate in any minute, missing sides twice as many.
 
 Binance allows 1 200 new orders a minute on a futures account: about 22 a symbol at fifty symbols, for places and
 replaces alike (cancels are free); risk moves the rates to who needs them (`risk/order_budgets.py`). Fills come in
-clusters and each costs two orders, so what is needed may go at once; `reconcile.HOLD_BACK_*` keeps orders for it.
-Changes alone are metered: the venue counts ten seconds as well, and a fleet whose quotes all follow one move of the
-market would fill that count and leave the missing sides waiting at the gateway.
+clusters and each costs two orders, so what is needed may go at once; `reconcile.HOLD_BACK_*` keeps orders for it. What
+is missing may go beyond the rate: few symbols need that at once, and the gateway, which keeps the account's count,
+leaves a part of it to missing orders (`gateway/pacer.py`). Changes alone are metered: the venue counts ten seconds as
+well, and a fleet whose quotes all follow one move of the market would fill that count.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections import deque
 from actors.vocab.units import NS_PER_S
 
 MINUTE_NS = 60 * NS_PER_S
+MISSING_TIMES = 2  # the rate: so many orders a minute, changes included, leave room for a missing side
 SPELL_NS = 10 * NS_PER_S
 SPELL_SHARE = 0.2  # of a minute's orders; a sixth would be even. Of USD-M's 1 200 a minute, 300 may go in ten seconds
 
@@ -34,7 +36,7 @@ class OrderBudget:
         self.refill(now_ns)
 
     def refill(self, now_ns: int) -> int:
-        """Return the orders that may be sent now."""
+        """Return the changes that may be sent now."""
         self._now_ns = max(self._now_ns, now_ns)
         since_ns = self._now_ns - MINUTE_NS
         for stamps in (self._sent_ns, self._needed_ns):
@@ -46,6 +48,11 @@ class OrderBudget:
     def left(self) -> int:
         """The same, as of the last refill."""
         return max(0, self.orders_per_min - len(self._sent_ns))
+
+    @property
+    def may_place(self) -> bool:
+        """Whether an order may go that is missing, or whose size or price is dangerous."""
+        return len(self._sent_ns) < MISSING_TIMES * self.orders_per_min
 
     @property
     def may_change(self) -> bool:

@@ -36,6 +36,7 @@ from actors.quote.placer import Occasion, Placer
 from actors.quote.position import Booked, PositionKeeper
 from actors.quote.queue_place import note_queues
 from actors.quote.quoter import NoQuote, Quoter
+from actors.quote.reconcile import Kind
 from actors.quote.signals import best_of_others
 from actors.quote.uptime import TwoSided
 from actors.quote.views import NEUTRAL, effect
@@ -311,7 +312,8 @@ class QuoteEngine:
                 return [CancelOrder(self.venue, self.symbol, self.holder, update.ref, Cause.TIMER)]
             return []
         if update.state is OrderState.REJECTED or order.refused:
-            self._placer.on_reject(order.slot, update.reason, now_ns)
+            kind = Kind.REPLACE if order.refused else Kind.PLACE
+            self._placer.on_reject(order.slot, kind, update.reason, now_ns)
         elif update.state in (OrderState.OPEN, OrderState.PARTLY_FILLED):
             self._placer.on_accept(order.slot)
         return self._again(now_ns, Cause.FILL if update.state is OrderState.FILLED else Cause.TIMER)

@@ -53,8 +53,8 @@ class Placer:
         self._position = position
         self._budget = budget
         self._counters = counters
-        # slot -> (not before, consecutive rejects)
-        self._backoff: dict[int, tuple[int, int]] = {}
+        # (slot, place or replace) -> (not before, consecutive rejects)
+        self._backoff: dict[tuple[int, Kind], tuple[int, int]] = {}
         self._reject_text = ""
         # Orders of our earlier lives that still count, told by the gateway.
         self.dying_buy_lots = 0
@@ -77,7 +77,7 @@ class Placer:
                 if command is not None:
                     commands.append(command)
                     unanswered += 1
-            elif move.severe and order is not None and self._budget.left < 1:
+            elif move.severe and order is not None and self._stuck(move, occasion.now_ns):
                 commands.append(self.cancel(order, occasion))
         return commands
 
@@ -87,27 +87,38 @@ class Placer:
         wallet = self._wallet
         return CancelOrder(wallet.venue, wallet.symbol, wallet.holder, order.ref, occasion.cause, occasion.recv_ns)
 
-    def on_reject(self, slot: int, text: str, now_ns: int) -> None:
-        """The slot waits, longer each time in a row."""
+    def on_reject(self, slot: int, kind: Kind, text: str, now_ns: int) -> None:
+        """Such a move waits in this slot, longer each time in a row."""
         self._counters.rejected += 1
         self._reject_text = text
-        count = self._backoff.get(slot, (0, 0))[1] + 1
+        count = self._backoff.get((slot, kind), (0, 0))[1] + 1
         wait_ms = min(self._backoff_ms * 2 ** min(count - 1, DOUBLINGS_MAX), self._backoff_ms_max)
-        self._backoff[slot] = (now_ns + wait_ms * NS_PER_MS, count)
+        self._backoff[slot, kind] = (now_ns + wait_ms * NS_PER_MS, count)
 
     def on_accept(self, slot: int) -> None:
-        self._backoff.pop(slot, None)
+        self._backoff.pop((slot, Kind.PLACE), None)
+        self._backoff.pop((slot, Kind.REPLACE), None)
+
+    def _waits(self, move: Move, now_ns: int) -> bool:
+        """The like was refused not long ago."""
+        return bool(self._backoff) and now_ns < self._backoff.get((move.slot, move.kind), (0, 0))[0]
+
+    def _stuck(self, move: Move, now_ns: int) -> bool:
+        """It can't be made soon: neither our own orders nor the account's allow it."""
+        return not self._budget.may_place or self._waits(move, now_ns)
 
     def _may_move(self, move: Move, unanswered: int, now_ns: int) -> bool:
         counters, budget = self._counters, self._budget
-        if self._backoff and now_ns < self._backoff.get(move.slot, (0, 0))[0]:
+        if self._waits(move, now_ns):
             self._hinder(move, Reason.REJECTED, self._reject_text)
             return False
         if unanswered >= self._unanswered_max:
             counters.answer_waits += 1
             return False
-        spare = budget.left >= 1 and budget.left >= move.hold_back * budget.orders_per_min
-        if not spare or (move.hold_back > 0 and not budget.may_change):
+        spare = budget.may_place
+        if move.hold_back > 0:
+            spare = budget.left >= max(1, move.hold_back * budget.orders_per_min) and budget.may_change
+        if not spare:
             counters.budget_waits += 1
             budget.short = budget.short or move.kind is Kind.PLACE
             self._hinder(move, Reason.ORDER_BUDGET, f"{budget.orders_per_min} a minute granted, {budget.left} left")

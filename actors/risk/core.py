@@ -56,12 +56,6 @@ class RiskCore:
         self.sequence = 0
         self.out: list[Command] = []
 
-    def orders_granted_max(self, venue_max: int = 0) -> int:
-        """Orders a minute that all leases of one account may add up to; `venue_max` is what its gateway may write."""
-        settings = self.settings
-        account_max = min(settings.orders_per_min_max, venue_max or settings.orders_per_min_max)
-        return max(1, int(account_max * settings.orders_granted_share))
-
     # --- commands --------------------------------------------------------------------------------------------
 
     def send(self, peer: str, message: Message) -> None:
@@ -97,7 +91,7 @@ class RiskCore:
                 venue,
                 applied_no=dict(loaded.fill_nos).get(venue, 0),
                 next_id=dict(loaded.next_ids).get(venue, 1),
-                orders=OrderBudgets(account_max=self.orders_granted_max(), ttl_ns=self.ttl_ns),
+                orders=OrderBudgets(account_max=self.settings.orders_per_min_max, ttl_ns=self.ttl_ns),
             )
             desk.last_life = next(
                 ((gateway, ms) for where, gateway, ms in loaded.last_lives if where == venue), ("", 0)

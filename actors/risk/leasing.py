@@ -277,7 +277,7 @@ class Leasing:
             return  # overtaken
         desk.request_no = request.request_no
         if request.orders_per_min:
-            desk.orders.account_max = core.orders_granted_max(request.orders_per_min)
+            desk.orders.account_max = min(core.settings.orders_per_min_max, request.orders_per_min)
         desk.highest_no = max(desk.highest_no, request.last_fill_no)
         if desk.highest_no > desk.applied_no:
             self.ask_again(desk, now_ns)

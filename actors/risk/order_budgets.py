@@ -5,11 +5,10 @@ orders the holder has sent for a reason in the last minute, and whether one was 
 follows from that, at most once a second. A wish is granted as far as the sum allows; when all wishes exceed it, each
 gets the same level and nobody less than the start.
 
-What is shared out is more than the account may write (`orders_granted_share`): few use all of theirs at once, and the
-gateway, which writes, keeps the account's limit itself. The sum that is shared out holds in every minute, whatever
-moves: a symbol counts with the greatest rate that its holder may have had in the last minute. So what one symbol gives
-up is another's a minute and a lease later; a holder's bucket (`quote/budget.py`) never sends more in a minute than that
-greatest rate. Only a new life of a holder begins with a fresh bucket.
+What is shared out holds in every minute, whatever moves: a symbol counts with the greatest rate that its holder may
+have had in the last minute. So what one symbol gives up is another's a minute and a lease later; a holder's bucket
+(`quote/budget.py`) never sends more changes in a minute than that greatest rate. Missing sides may go beyond it, and a
+new life of a holder begins with a fresh bucket: the account's limit itself is kept by the gateway, which writes.
 """
 
 from __future__ import annotations

@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 
 from actors.gateway.commands import FromHolder, FromRisk, HolderLink, StopAsked, Stopped, Tick
+from actors.gateway.limits import Window
+from actors.gateway.pacer import Urgency
+from actors.gateway.writer import CHANGES_FULL
 from actors.vocab.leases import AccountLeaseRequest, BlockRequest, JournalledSymbol, Kill, RiskState
 from actors.vocab.market import Side
 from actors.vocab.orders import (
@@ -506,13 +509,32 @@ def test_greeting_meant_for_an_earlier_gateway_is_ignored(bench: Bench) -> None:
 
 def test_cancel_needs_no_lease_and_reaches_orders_not_written_yet(bench: Bench) -> None:
     for window in bench.engine.core.budget.windows.values():
-        window.take(window.caps[0], bench.now_ns)  # nothing left for orders
+        window.take(window.caps[Urgency.NORMAL], bench.now_ns)  # nothing left for orders
     bench.say(bench.order())
     assert not bench.written(VenuePlace)
     bench.say(CancelOrder(bench.venue, SYMBOL, HOLDER, 1))
 
     (update,) = bench.told(OrderUpdate)
     assert (update.state, update.reason) == (OrderState.CANCELLED, "cancelled before it was written")
+
+
+def test_change_without_room_is_refused_after_a_while_and_a_missing_side_is_placed_at_once() -> None:
+    bench = Bench(change_wait_ms=200).start()
+    bench.hello()
+    order = bench.order(Side.BUY)
+    bench.say(order)
+    bench.ack(bench.written(VenuePlace)[0])
+    window = bench.engine.core.budget.windows[Window.ORDERS_1M]
+    window.take(window.free(Urgency.CHANGE), bench.now_ns)
+
+    bench.say(bench.change(order, price_ticks=MID - 12))
+    assert not bench.written(VenueReplace)
+    bench.live(Side.SELL)
+    bench.later(250)
+
+    assert not bench.written(VenueReplace)
+    (update,) = [update for update in bench.told(OrderUpdate) if update.ref == order.ref]
+    assert (update.state, update.price_ticks, update.reason) == (OrderState.OPEN, MID - 10, CHANGES_FULL)
 
 
 def test_cancel_of_an_unknown_reference_is_answered(bench: Bench) -> None:
@@ -588,7 +610,7 @@ def test_kill_cancels_from_the_reserve_and_latches_by_term(bench: Bench) -> None
     first = bench.live()
     for window in bench.engine.core.budget.windows.values():
         window.forget(bench.now_ns)
-        window.take(window.caps[1] - window.used, bench.now_ns)  # nothing left for cancels
+        window.take(window.caps[Urgency.CANCEL] - window.used, bench.now_ns)  # nothing left for cancels
     bench.say(CancelOrder(bench.venue, SYMBOL, HOLDER, 1))
     assert not bench.written(VenueCancel)
     bench.send(FromRisk(Kill(bench.venue, 1, reason="operator")))

@@ -21,6 +21,7 @@ def budget(limits: object = SPOT, reserve: float = 0.1) -> Budget:
         budget_share=0.9,
         cancel_reserve_share=reserve,
         cancels_cost=frozenset(name for name, _cost in table.costs[VenueCancel]),
+        places_share=0.2,
     )
 
 
@@ -79,7 +80,7 @@ def test_ready_time_is_the_first_at_which_it_fits(used: int, cost: int) -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.floats(0, 100)), min_size=1, max_size=60))
 def test_newest_intent_of_a_slot_wins_and_the_older_is_told(offers: list[tuple[int, float]]) -> None:
-    pacer: Pacer[str] = Pacer(budget(), intents_max=100)
+    pacer: Pacer[str] = Pacer(budget(), intents_max=100, change_wait_ns=500)
     told = []
     for number, (slot, value) in enumerate(offers):
         superseded, refused = pacer.offer(intent(slot, value, body=str(number)))
@@ -95,7 +96,7 @@ def test_newest_intent_of_a_slot_wins_and_the_older_is_told(offers: list[tuple[i
 
 
 def test_dearest_goes_first() -> None:
-    pacer: Pacer[str] = Pacer(budget(), intents_max=10)
+    pacer: Pacer[str] = Pacer(budget(), intents_max=10, change_wait_ns=500)
     for slot, value in enumerate((1.0, 3.0, 2.0)):
         pacer.offer(intent(slot, value))
     order = []
@@ -105,7 +106,7 @@ def test_dearest_goes_first() -> None:
 
 
 def test_full_pacer_refuses_the_least_valuable() -> None:
-    pacer: Pacer[str] = Pacer(budget(), intents_max=2)
+    pacer: Pacer[str] = Pacer(budget(), intents_max=2, change_wait_ns=500)
     pacer.offer(intent(0, 1.0))
     pacer.offer(intent(1, 5.0))
     assert pacer.offer(intent(2, 3.0))[1] == intent(0, 1.0)
@@ -114,7 +115,7 @@ def test_full_pacer_refuses_the_least_valuable() -> None:
 
 
 def test_what_is_not_ready_waits_and_keeps_nothing_else_waiting() -> None:
-    pacer: Pacer[str] = Pacer(budget(), intents_max=10)
+    pacer: Pacer[str] = Pacer(budget(), intents_max=10, change_wait_ns=500)
     pacer.offer(intent(0, 9.0))
     pacer.offer(intent(1, 1.0))
     found = pacer.next(0, lambda one: one.slot[2] == 1)
@@ -144,8 +145,8 @@ def test_cancels_cost_no_order_count() -> None:
 
 
 def test_order_windows_keep_no_reserve_where_cancels_cost_nothing() -> None:
-    assert budget(PERP).windows[Window.ORDERS_10S].caps == (270, 270, 300)
-    assert budget(PERP).windows[Window.WEIGHT_1M].caps == (1_944, 2_160, 2_400)
+    assert budget(PERP).windows[Window.ORDERS_10S].caps == (216, 270, 270, 300)
+    assert budget(PERP).windows[Window.WEIGHT_1M].caps == (1_944, 1_944, 2_160, 2_400)
 
 
 def test_venues_count_corrects_ours_upward_only() -> None:
@@ -180,3 +181,51 @@ def test_our_own_limit_below_the_venues_holds_for_all_but_a_kill() -> None:
     window.keep_to(500)
     window.take(500, 0)
     assert [window.free(urgency) for urgency in (Urgency.NORMAL, Urgency.CANCEL, Urgency.KILL)] == [0, 0, 700]
+
+
+def change(slot: int, value: float = 1.0, now_ns: int = 0) -> Intent[str]:
+    return Intent(("h", "S", slot), f"{slot}", value, now_ns, PERP.costs[VenuePlace], Urgency.CHANGE)
+
+
+def place(slot: int, value: float = 1.0, now_ns: int = 0) -> Intent[str]:
+    return Intent(("h", "S", slot), f"{slot}", value, now_ns, PERP.costs[VenuePlace])
+
+
+def test_missing_orders_go_before_dearer_changes() -> None:
+    pacer: Pacer[str] = Pacer(budget(PERP), intents_max=10, change_wait_ns=500)
+    for one in (change(0, 9.0), place(1, 1.0), change(2, 10.0), place(3, 2.0)):
+        pacer.offer(one)
+    order = []
+    while (one := pacer.next(0, always)) is not None:  # type: ignore[assignment]
+        order.append(one.body)
+    assert order == ["3", "1", "2", "0"]
+
+
+def test_changes_leave_a_part_of_the_order_counts_to_missing_orders() -> None:
+    pace = budget(PERP)
+    pacer: Pacer[str] = Pacer(pace, intents_max=1_000, change_wait_ns=500)
+    for slot in range(300):
+        pacer.offer(change(slot))
+    written = 0
+    while (one := pacer.next(0, always)) is not None:
+        pace.take(one.costs, 0)
+        written += 1
+    assert written == 216  # four fifths of the 270 that may go in ten seconds
+    pacer.offer(place(300))
+    found = pacer.next(0, always)
+    assert found is not None
+    assert found.slot[2] == 300
+
+
+def test_change_that_waits_too_long_is_handed_back_and_a_missing_order_is_not() -> None:
+    pace = budget(PERP)
+    pacer: Pacer[str] = Pacer(pace, intents_max=10, change_wait_ns=500)
+    pace.windows[Window.ORDERS_10S].take(270, 0)
+    pacer.offer(change(0, now_ns=100))
+    pacer.offer(place(1, now_ns=100))
+    assert pacer.next(100, always) is None
+    assert pacer.wake_ns(100, always) == 600
+    assert pacer.overdue(599, always) == []
+    assert pacer.overdue(600, lambda _intent: False) == [], "it waits for an answer, not for the limits"
+    assert [one.slot[2] for one in pacer.overdue(600, always)] == [0]
+    assert pacer.wake_ns(600, always) == 10_000 * NS_PER_MS

@@ -1,4 +1,4 @@
-"""The order budget: never more than the rate in any minute, and changes spread over it."""
+"""The order budget: changes never more than the rate in any minute and spread over it, missing sides twice as many."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.quote.budget import OrderBudget
+from actors.quote.budget import MISSING_TIMES, OrderBudget
 from actors.vocab.units import NS_PER_MS, NS_PER_S
 
 
@@ -63,22 +63,33 @@ def test_it_is_short_as_soon_as_the_next_needed_order_would_find_nothing() -> No
     assert sent(5, 0, 50, needed=True).needed_count(61 * NS_PER_S) == 1
 
 
+def test_a_missing_side_may_go_beyond_the_rate_and_changes_wait_for_it() -> None:
+    budget = sent(4, 0, 0, 0, 0)
+    assert (budget.left, budget.may_place) == (0, True)
+    for _ in range(4):
+        budget.take(needed=True)
+    assert (budget.may_place, budget.short) == (False, True)
+    budget.refill(60 * NS_PER_S)
+    assert (budget.left, budget.may_place) == (4, True)
+
+
 @given(
     steps=st.lists(st.tuples(st.integers(0, 5_000), st.integers(1, 40)), min_size=1, max_size=300),
+    times=st.sampled_from([1, MISSING_TIMES]),
 )
-def test_no_minute_holds_more_than_the_highest_rate_in_it(steps: list[tuple[int, int]]) -> None:
-    """Whoever sends whenever it may, under a rate that changes all the time."""
+def test_no_minute_holds_more_than_the_highest_rate_in_it(steps: list[tuple[int, int]], times: int) -> None:
+    """Whoever sends whenever it may, under a rate that changes all the time: changes, or missing orders."""
     budget = OrderBudget()
     now_ns, moments, rates = 0, [], [(0, 0)]
     for gap_ms, rate in steps:
         now_ns += gap_ms * NS_PER_MS
         budget.set_rate(rate, now_ns)
         rates.append((now_ns, rate))
-        while budget.left >= 1:
+        while budget.left >= 1 if times == 1 else budget.may_place:
             budget.take()
             moments.append(now_ns)
 
     for last in moments:
         inside = [moment for moment in moments if last - 60 * NS_PER_S < moment <= last]
         highest = max(rate for at_ns, rate in rates if last - 60 * NS_PER_S < at_ns <= last)
-        assert len(inside) <= highest
+        assert len(inside) <= times * highest

@@ -53,6 +53,10 @@ def why(quoter: QuoteEngine, side: Side = Side.BUY) -> Reason:
     return quoter.reasons()[side][0]
 
 
+def withdrawn(commands: list[object]) -> list[CancelOrder]:
+    return [each for each in commands if isinstance(each, CancelOrder)]
+
+
 def kinds(commands: list[object]) -> list[str]:
     return [type(command).__name__ for command in commands]
 
@@ -608,6 +612,22 @@ def test_rejected_order_waits_longer_each_time() -> None:
     assert waits == [100, 200, 400]
 
 
+def test_quote_beyond_the_fair_price_that_may_not_be_changed_is_withdrawn_and_placed_anew() -> None:
+    quoter = quoting()
+    bid = quoter.own.by_slot[0]
+    now_ns = T0 + 1_100 * MS
+    moved = next(each for each in replaces(quoter.handle(book(2, now_ns, 599_900, 599_910), now_ns)) if each.side > 0)
+    full = update(bid.ref, OrderState.OPEN, price=bid.price_ticks, lots=bid.lots, reason="no orders left")
+    assert withdrawn(quoter.handle(full, now_ns)) == []
+
+    now_ns += 100 * MS
+    fallen = quoter.handle(book(3, now_ns, bid.price_ticks - 400, bid.price_ticks - 390), now_ns)
+    assert [each.ref for each in withdrawn(fallen)] == [bid.ref]
+    gone = quoter.handle(update(bid.ref, OrderState.CANCELLED), now_ns)
+    assert [each.side for each in orders(gone)] == [Side.BUY], "what may not be changed may be placed"
+    assert moved.price_ticks < bid.price_ticks
+
+
 def test_only_so_many_commands_are_out_without_an_answer() -> None:
     quoter = engine(fleet=settings(unanswered_max=3, levels_count=3, position_usd_max=5_000))
     ready(quoter)
@@ -732,10 +752,13 @@ def test_exhausted_budget_is_the_reason_and_cancels_still_go() -> None:
     placed = quoter.handle(book(1, T0), T0)
     answer(quoter, placed, T0)
 
-    assert len(orders(placed)) == 1
+    assert len(orders(placed)) == 2, "a missing side may go beyond the rate"
+    bid = quoter.own.by_slot[0]
+    filled = quoter.handle(fill(1, bid.ref, Side.BUY, bid.price_ticks, bid.lots, bid.lots), T0 + MS)
+    assert orders(filled) == []
     reasons = {side: reason for side, (reason, _text) in quoter.reasons().items()}
     assert sorted(reasons.values()) == [Reason.ORDER_BUDGET, Reason.QUOTING]
-    assert kinds(quoter.handle(grant(0, grant_no=2, state=RiskState.FULL_STOP), T0 + MS)) == ["CancelAll"]
+    assert kinds(quoter.handle(grant(0, grant_no=2, state=RiskState.FULL_STOP), T0 + 2 * MS)) == ["CancelAll"]
 
 
 def test_a_stop_is_the_reason_even_when_the_gateway_closes_behind_it() -> None:

@@ -1,4 +1,5 @@
-"""Whole recordings through the whole fleet, twice each, as typed: `make replays`. Takes an hour; run it alone.
+"""Whole recordings through the whole fleet, twice each, and as a backtest, as typed: `make replays`. Takes an hour;
+run it alone.
 
 One of them: `python -m pytest -s -m full tests/system/test_replays.py -k nexo`.
 """
@@ -12,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+import pyarrow.parquet
 import pytest
 
 from tests.feed.test_recordings import DATA, RECORDINGS
@@ -21,11 +23,11 @@ from tests.system.replay_judge import check_books, check_summary, summary_of
 HOURS = 3 * 3_600
 
 
-def replay(recording: Path, run: Path, *options: str) -> float:
-    """Play it to its end; seconds that the whole command took."""
-    command = [sys.executable, "-m", "pipelines.mm", "--replay", str(recording), "--speed", "max", "--seed", "1"]
+def play(run: Path, *words: str) -> float:
+    """Run one command to its end; seconds that it took."""
     began_s = time.monotonic()
-    done = subprocess.run([*command, "--run-dir", str(run), *options], cwd=ROOT, capture_output=True, text=True)
+    command = [sys.executable, "-m", *words, "--seed", "1", "--run-dir", str(run)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-4_000:] + done.stderr[-4_000:]
     return time.monotonic() - began_s
 
@@ -49,17 +51,27 @@ def row(recording: Path, run: Path, took_s: float, compared: int) -> str:
     )
 
 
+def fills(run: Path) -> list[dict[str, object]]:
+    """Every fill that risk booked."""
+    columns = ["venue", "symbol", "event_ns", "side", "price", "size", "position", "fee_usd", "maker"]
+    rows = pyarrow.parquet.read_table(run / "tables" / "fills.parquet", columns=columns).to_pylist()
+    assert rows
+    return rows
+
+
 @pytest.mark.full
 @pytest.mark.recordings
 @pytest.mark.timeout(HOURS)
 @pytest.mark.parametrize("name", RECORDINGS)
-def test_a_whole_recording_gives_right_books_and_the_same_orders_twice(name: str, tmp_path: Path) -> None:
+def test_a_whole_recording_gives_right_books_and_the_same_orders_twice_and_in_a_backtest(
+    name: str, tmp_path: Path
+) -> None:
     recording, venue = DATA / name, RECORDINGS[name][1]
     if not recording.exists():
         pytest.skip(f"the recording {name} is not in ../shared/data")
     runs = [tmp_path / "first", tmp_path / "second"]
     for run in runs:
-        took_s = replay(recording, run, "--no-llm")
+        took_s = play(run, "pipelines.mm", "--replay", str(recording), "--speed", "max", "--no-llm")
         check_summary(run)
         compared = check_books(run, recording, venue)
         print(row(recording, run, took_s, compared), flush=True)
@@ -67,5 +79,10 @@ def test_a_whole_recording_gives_right_books_and_the_same_orders_twice(name: str
 
     first, second = runs
     assert (first / "orders.jsonl").read_bytes() == (second / "orders.jsonl").read_bytes()
+    backtest = tmp_path / "backtest"
+    took_s = play(backtest, "pipelines.backtest", "--data", str(recording))
+    print(row(recording, backtest, took_s, 0), flush=True)
+    assert (first / "orders.jsonl").read_bytes() == (backtest / "orders.jsonl").read_bytes()
+    assert fills(first) == fills(backtest)
     for books in first.glob("books_*.jsonl"):
         assert books.read_bytes() == (second / books.name).read_bytes()

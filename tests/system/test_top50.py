@@ -122,6 +122,8 @@ def judge(truth: Truth, began_ns: int, ended_ns: int, *, windows: dict[str, list
     few_fills = {symbol: fills[symbol] for symbol in SYMBOLS if fills[symbol] < FILLS_MIN}
     shares = {symbol: two_sided_share(truth, symbol, began_ns, ended_ns, windows.get(symbol, ())) for symbol in SYMBOLS}
     thin = {symbol: round(share, 3) for symbol, share in shares.items() if share < TWO_SIDED_MIN}
+    least = min(acks[symbol] for symbol in SYMBOLS), min(fills[symbol] for symbol in SYMBOLS), min(shares.values())
+    print("least acks {}, fills {}, two-sided share {:.3f}".format(*least))  # shown by -s: how near it was
     assert (few_acks, few_fills, thin) == ({}, {}, {})
 
 

@@ -18,13 +18,6 @@ class RiskSettings(Settings):
     price_move_pct_max: float = Field(5.0, gt=0, le=100, description="over the window; breaker of that symbol")
     price_move_window_s: float = Field(60.0, gt=0)
     orders_per_min_max: int = Field(1_100, ge=1, description="per venue account, kept by its gateway in every minute")
-    orders_granted_share: float = Field(
-        1.25,
-        ge=0.1,
-        le=10,
-        description="orders a minute that leases may add up to, as a share of the account's: few holders use all of "
-        "theirs at once, and the gateway's sliding windows hold the limit itself",
-    )
     orders_open_max: int = Field(1_000, ge=1)
     rejects_per_min_max: int = Field(60, ge=1, description="reject storm; breaker of that venue")
     warning_share: float = Field(0.8, gt=0, lt=1, description="share of a limit that means WARNING")
