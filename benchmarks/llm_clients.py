@@ -21,7 +21,8 @@ import uvloop
 from actors.llm.actor import ask
 from actors.llm.completion import read_completion
 from actors.llm.engine import Answered, Call
-from actors.sim.relay import RelayFaults, SimRelay
+from actors.sim.relay import SimRelay
+from actors.sim.relay_faults import RelayFaults
 from actors.sim.relay_limits import RelayLimits
 from actors.transport.relay_server import RelayServer
 

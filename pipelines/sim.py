@@ -159,6 +159,10 @@ async def _report(actor: SimVenueActor) -> None:
             per_s = (frames - sent.get(venue, 0)) / REPORT_INTERVAL_S
             sent[venue] = frames
             print(f"{venue}: {counts['connections_count']} connections, {per_s:.0f} frames/s sent", flush=True)
+        relay = status["relay"]
+        if relay and relay["faults"]:
+            counts = ", ".join(f"{name} {count}" for name, count in relay["faults"].items())
+            print(f"relay: {relay['requests']} requests, failed by order: {counts}", flush=True)
         if status["replay"]:
             replay = status["replay"]
             print(f"replay: {replay['state']}, {replay['at_s']:.0f} of {replay['length_s']:.0f} s", flush=True)

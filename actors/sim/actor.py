@@ -26,6 +26,7 @@ from actors.sim.recorded import RecordedExchange
 from actors.sim.recorded_venue import recorded_exchange, stream_suffixes
 from actors.sim.recording import RecordingFacts
 from actors.sim.relay import SimRelay
+from actors.sim.relay_faults import MIXES, RelayDrill
 from actors.sim.saved import file_name, save_venue
 from actors.sim.universe import UniverseRow, instruments, prices
 from actors.transport.host import ActorHost
@@ -164,12 +165,18 @@ class SimVenueActor:
     async def start_relay(self) -> tuple[str, str]:
         """Serve the simulated model relay as well; its base URL and the file that holds its key."""
         key_file, credentials = make_key_file(self._key_dir, "relay")
-        relay = SimRelay(key=credentials.api_key, chance=random.Random(self._seed))
+        sim = self._settings.sim
+        relay = SimRelay(
+            key=credentials.api_key,
+            chance=random.Random(self._seed),
+            faults=MIXES.get(sim.relay_faults),
+            drill=RelayDrill(fault_s=sim.relay_fault_s) if sim.relay_faults == "drill" else None,
+        )
         self._relay = RelayServer(relay, now_ns=self._clock.now_ns)
         return await self._relay.start(), str(key_file)
 
     async def status(self) -> dict[str, Any]:
-        """Counters of every venue, equity by account, and where a replay stands."""
+        """Counters of every venue and the relay, equity by account, and where a replay stands."""
         venues = {}
         for market, server in self._servers.items():
             exchange = self._exchanges[market]
@@ -183,6 +190,7 @@ class SimVenueActor:
             "role": self.role,
             "venues": venues,
             "replay": self._replay.status() if self._replay else None,
+            "relay": self._relay.relay.status() if self._relay else None,
             "upstream": {each.venue: each.status() for each in self._upstreams.values()},
             "failure": repr(self._failure) if self._failure else "",
             "cpu_share": self._cpu.read(),

@@ -2,19 +2,22 @@
 
 What it does: checks the key, the model's name, its limits (`relay_limits.py`); answers after a latency of the model's
 own distribution; obeys the prompt's rules for most answers and, by seed, breaks them, talks nonsense, or misbehaves as
-a server (`RelayFaults`). What it leaves out: language. It reads the rows of the prompt, not the prose.
+a server (`relay_faults.py`), and counts what it did. What it leaves out: language. It reads the rows of the prompt, not
+the prose.
 """
 
 from __future__ import annotations
 
 import enum
 import json
+from collections import Counter
 from collections.abc import Callable
 from random import Random
 from typing import Any
 
 import msgspec
 
+from actors.sim.relay_faults import EXCLUSIVE, RelayDrill, RelayFaults
 from actors.sim.relay_limits import RelayGate, RelayLimits
 from actors.vocab.units import NS_PER_S
 
@@ -51,35 +54,6 @@ class Manner(enum.Enum):
     CUT = "cut"  # the connection closes in the middle of the body
 
 
-class RelayFaults(msgspec.Struct, frozen=True, kw_only=True):
-    """Shares of completions that go wrong, each in its own way, at most one at a time; all zero is well behaved."""
-
-    error_5xx: float = 0.0
-    limited: float = 0.0  # a 429 out of nowhere
-    never: float = 0.0
-    trickle: float = 0.0
-    cut: float = 0.0
-    empty: float = 0.0
-    enormous: float = 0.0
-    not_utf8: float = 0.0
-    nested: float = 0.0
-    truncated: float = 0.0
-    nonsense: float = 0.0
-    lying_usage: float = 0.0
-    # Not exclusive: a share of items, and states of the whole server.
-    rule_breaking: float = 0.0
-    down: bool = False
-    key_revoked: bool = False
-    latency_times: float = 1.0
-
-
-EXCLUSIVE = tuple(
-    name
-    for name in RelayFaults.__struct_fields__
-    if name not in ("rule_breaking", "down", "key_revoked", "latency_times")
-)
-
-
 class RelayAnswer(msgspec.Struct, frozen=True):
     """What to send back, when and how; `call_no` is for `SimRelay.ended`."""
 
@@ -102,11 +76,16 @@ class SimRelay:
         faults: RelayFaults | None = None,
         limits: RelayLimits | None = None,
         oracles: dict[str, Oracle] | None = None,
+        drill: RelayDrill | None = None,
     ) -> None:
-        """`oracles`: by model, for models that are planted to know something; the others lean at random."""
+        """`oracles`: by model, for models that are planted to know something; the others lean at random. `drill`
+        decides the faults of each moment."""
         self._key = key
         self._random = chance
         self.faults = faults or RelayFaults()
+        self._drill = drill
+        self.stage = ""  # of the drill
+        self.faults_counts: Counter[str] = Counter()  # fault -> calls that it met; `rule_breaking` counts items
         self._gate = RelayGate(limits or RelayLimits())
         self._oracles = oracles or {}
         self.credits_usd = 100.0
@@ -118,8 +97,14 @@ class SimRelay:
     def handle(self, *, method: str, path: str, authorization: str, body: bytes, now_ns: int) -> RelayAnswer:
         """Answer one HTTP call below `/v1`."""
         self.requests_count += 1
+        if self._drill is not None:
+            stage = self._drill.at(now_ns)
+            self.stage, self.faults = stage.name, stage.faults
         if self.faults.down:
+            self.faults_counts["down"] += 1
             return _error(503, "service unavailable")
+        if self.faults.key_revoked:
+            self.faults_counts["key_revoked"] += 1
         if authorization != f"Bearer {self._key}" or self.faults.key_revoked:
             return _error(401, "invalid api key")
         if method == "GET" and path == "/v1/models":
@@ -139,6 +124,16 @@ class SimRelay:
         """The answer is out, or its client has hung up."""
         self._gate.ended(call_no)
 
+    def status(self) -> dict[str, Any]:
+        """What it was asked and how it failed, as plain JSON."""
+        return {
+            "requests": self.requests_count,
+            "tokens": self.tokens_count,
+            "refused_429": self.refused_429_count,
+            "stage": self.stage,
+            "faults": dict(self.faults_counts),
+        }
+
     def _chat(self, body: bytes, now_ns: int) -> RelayAnswer:
         try:
             request = json.loads(body)
@@ -157,8 +152,12 @@ class SimRelay:
             self.refused_why.append(full)
             return _limited(full)
         fault = self._draw()
+        if fault:
+            self.faults_counts[fault] += 1
         if fault == "limited":
             return _limited("drill")
+        if self.faults.latency_times > 1.0:
+            self.faults_counts["slow"] += 1
         call_no = self.requests_count
         self._gate.begun(call_no, now_ns)
         content = self._content(system, name, rows, now_ns, fault)
@@ -233,6 +232,7 @@ class SimRelay:
         spread = chance.uniform(20, 40) * (1.5 if volatility > 100 else 1.0)
         factor = chance.uniform(0.7, 1.5) * (0.5 if depth < 0.3 else 1.0)
         if chance.random() < self.faults.rule_breaking:
+            self.faults_counts["rule_breaking"] += 1
             spread, factor, action = chance.uniform(-50, 900), chance.uniform(-3, 30), "all in"
         return {
             "symbol": symbol,
@@ -245,6 +245,9 @@ class SimRelay:
         }
 
     def _risk_answer(self) -> dict[str, Any]:
+        if self.faults.rule_breaking and self._random.random() < self.faults.rule_breaking:
+            self.faults_counts["rule_breaking"] += 1
+            return {"risk_score": 7, "max_position_usd": 1e12, "spread_adjustment_bps": -400, "circuit_breaker": "no"}
         return {
             "risk_score": round(self._random.uniform(0.05, 0.4), 2),
             "max_position_usd": 1_000_000,

@@ -7,7 +7,8 @@ from typing import Any
 
 from actors.llm.prompts import Prompt, Purpose
 from actors.sim.pool import SimPool
-from actors.sim.relay import Oracle, RelayFaults, SimRelay
+from actors.sim.relay import Oracle, SimRelay
+from actors.sim.relay_faults import RelayFaults
 from actors.sim.relay_limits import RelayLimits
 from actors.treasury.prices import Price, PriceList
 from actors.vocab.config import LlmSettings

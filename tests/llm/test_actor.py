@@ -15,7 +15,8 @@ import pytest
 from actors.journal.opinions import OpinionStore, opinions_path
 from actors.llm.actor import LlmActor, ask, read_key, retry_after, share_of
 from actors.llm.engine import Answered, Call, Unanswered
-from actors.sim.relay import RelayFaults, SimRelay
+from actors.sim.relay import SimRelay
+from actors.sim.relay_faults import RelayFaults
 from actors.transport.host import ActorHost
 from actors.transport.relay_server import RelayServer
 from actors.treasury.actor import TreasuryActor

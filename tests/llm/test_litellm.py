@@ -20,7 +20,7 @@ from actors.llm.completion import read_completion, read_model_ids
 from actors.llm.engine import Answered, Call
 from actors.llm.prompts import chat_body, signal_rows
 from actors.llm.schema import parse_signals
-from actors.sim.relay import RelayFaults
+from actors.sim.relay_faults import RelayFaults
 from tests.fakes import run_on
 from tests.llm.kit import DEEPSEEK, GEMINI, inputs
 from tests.llm.test_actor import KEY, relay_server

@@ -7,7 +7,8 @@ import json
 import pytest
 
 from actors.llm.schema import parse_signals
-from actors.sim.relay import MODELS, RelayFaults
+from actors.sim.relay import MODELS
+from actors.sim.relay_faults import RelayFaults
 from tests.fakes import run_on
 from tests.llm.kit import DEEPSEEK
 from tests.llm.test_actor import KEY, relay_server

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from actors.sim.relay import EXCLUSIVE, RelayFaults
+from actors.sim.relay_faults import EXCLUSIVE, RelayFaults
 from actors.sim.relay_limits import RelayLimits
 from actors.vocab.opinions import RegimeView
 from tests.llm.kit import DEEPSEEK, GEMINI, sim_pool

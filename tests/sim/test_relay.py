@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from actors.sim.relay import MODELS, Manner, RelayAnswer, RelayFaults, SimRelay
+from actors.sim.relay import MODELS, Manner, RelayAnswer, SimRelay
+from actors.sim.relay_faults import RelayDrill, RelayFaults
 from actors.sim.relay_limits import RelayLimits
 from actors.vocab.units import NS_PER_S
 
@@ -91,6 +92,27 @@ def test_a_minute_and_a_burst_are_limited_and_retry_after_is_named() -> None:
 )
 def test_a_misbehaving_server_is_a_manner_of_sending(fault: str, manner: Manner) -> None:
     assert call(relay(RelayFaults(**{fault: 1.0}))).manner is manner
+
+
+def test_it_counts_what_it_did_by_fault() -> None:
+    one = relay(RelayFaults(nonsense=1.0, latency_times=9.0))
+    call(one)
+    one.faults = RelayFaults(down=True)
+    call(one)
+    one.faults = RelayFaults(key_revoked=True)
+    call(one)
+    one.faults = RelayFaults(rule_breaking=1.0)
+    call(one)
+    assert one.status()["faults"] == {"nonsense": 1, "slow": 1, "down": 1, "key_revoked": 1, "rule_breaking": 2}
+
+
+def test_in_a_drill_the_moment_decides() -> None:
+    one = SimRelay(key="k", chance=Random(5), drill=RelayDrill(fault_s=10.0))
+    assert call(one, 0.0).status == 200
+    assert dict(call(one, 6.0).headers) == {}  # slow
+    assert {call(one, 20.5 + 0.5 * n).status for n in range(10)} == {200, 429}
+    assert call(one, 31.0).status >= 500
+    assert one.status()["stage"] == "error_5xx"
 
 
 def test_a_lie_about_usage_is_enormous() -> None:

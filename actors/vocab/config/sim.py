@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from actors.vocab.config.base import Settings
@@ -24,6 +26,10 @@ class SimSettings(Settings):
     )
     funding_interval_s: float = Field(28_800.0, gt=0)
     faults: str = Field("none", description="a named mix of `sim/faults.py`")
+    relay_faults: Literal["none", "rough", "drill"] = Field(
+        "none", description="how the simulated relay fails; drill: in every way in turn, see `sim/relay_faults.py`"
+    )
+    relay_fault_s: float = Field(30.0, gt=0, le=3_600, description="drill: how long each way of failing lasts")
     queue_model: str = Field(
         "power1:2",
         pattern=r"^(risk_averse|log1|log2|power[123](:\d+(\.\d+)?)?)$",
