@@ -25,6 +25,7 @@ from rich.table import Table
 from rich.text import Text
 
 from actors.gateway.limits import LIMITS, countdown_plan
+from actors.venues.catalog import PUBLIC_ADDRESSES
 from actors.vocab.config import FleetSettings, LlmSettings
 from actors.vocab.errors import ConfigError
 from pipelines.exits import ExitCode, run
@@ -38,10 +39,7 @@ OPEN_FILES_MIN = 4096
 SHM_MB_MIN = 200
 DISK_MB_MIN = 1000
 SKEW_MS_MAX = 500
-LIVE_ENDPOINTS = {
-    "binance_perp": ("https://fapi.binance.com", "/fapi/v1/time"),
-    "binance_spot": ("https://api.binance.com", "/api/v3/time"),
-}
+TIME_PATHS = {"binance_perp": "/fapi/v1/time", "binance_spot": "/api/v3/time"}
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -123,7 +121,7 @@ async def check_venue_clock(venue: str) -> Finding:
     """Reach the venue's time endpoint and compare clocks; half the round trip is the uncertainty."""
     import aiohttp
 
-    base, path = LIVE_ENDPOINTS[venue]
+    base, path = PUBLIC_ADDRESSES[venue][0], TIME_PATHS[venue]
     began_ns = time.time_ns()
     try:
         async with asyncio.timeout(5), aiohttp.ClientSession() as session, session.get(base + path) as answer:
@@ -176,9 +174,9 @@ async def examine(mode: str, settings: FleetSettings, symbols_count: int) -> lis
     findings = [check() for check in LOCAL_CHECKS]
     if mode == "live":
         findings.append(check_relay_key(settings.llm))
-        waits: list[Awaitable[Finding]] = [check_venue_clock(venue) for venue in LIVE_ENDPOINTS]
+        waits: list[Awaitable[Finding]] = [check_venue_clock(venue) for venue in PUBLIC_ADDRESSES]
         findings += await asyncio.gather(*waits)
-        findings += [check_venue_key(venue) for venue in LIVE_ENDPOINTS]
+        findings += [check_venue_key(venue) for venue in PUBLIC_ADDRESSES]
     return findings + [venue_timer(venue, symbols_count, settings.gateway.countdown_ms) for venue in LIMITS]
 
 

@@ -26,6 +26,7 @@ td, th { padding: .15rem .9rem .15rem 0; border-bottom: 1px solid #e5e8ee } td.n
 """
 MONEY_CENTS = ("turnover_usd", "position_usd", "position_usd_max", "markout_5s_bps", "half_life_s")
 ADVERSE_HORIZON_S = 5  # capture is split at this horizon: what is kept, and what the mid took back
+SHARPE_S_MIN = 3_600  # a yearly ratio of a minute says nothing
 
 
 class RunRecord(msgspec.Struct, frozen=True):
@@ -133,12 +134,12 @@ def _facts(run: RunRecord) -> list[tuple[str, str]]:
     orders, latency = summary["orders"], summary["latency_us"]["frame_to_order"]
     spacing = interval_s([one.at_s for one in run.samples])
     curve = [one.net_usd for one in run.samples]
-    ratio = sharpe(curve, interval_s=spacing)
+    ratio = sharpe(curve, interval_s=spacing) if spacing * len(curve) >= SHARPE_S_MIN else None
     held = half_life([one.net_exposure_usd for one in run.samples], interval_s=spacing)
     return [
         ("net", f"{summary['pnl']['net_usd']:+.2f} USD"),
         ("largest drawdown", f"{max_drawdown(curve):.2f} USD"),
-        (f"Sharpe a year, from {spacing:.0f} s samples", "–" if ratio is None else f"{ratio:,.1f}"),
+        (f"Sharpe a year, from {spacing:.0f} s samples", "– (needs an hour)" if ratio is None else f"{ratio:,.1f}"),
         ("half-life of the net position", "–" if held is None else f"{held:,.0f} s"),
         ("quoting", f"{summary['symbols_quoting_count']} of {summary['symbols_count']}"),
         ("two-sided, median", f"{summary['two_sided_share']['median']:.1%}"),
