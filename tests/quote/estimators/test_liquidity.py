@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import random
+from collections.abc import Sequence
 
 import pytest
 
@@ -50,14 +53,47 @@ def test_regime_has_hysteresis(before: str, depth: float, spread: float, after: 
     assert next_regime(before, depth_ratio=depth, spread_ratio=spread) == after
 
 
-def test_first_sample_is_usual_and_the_mean_moves_slowly() -> None:
-    liquidity = LiquidityWatch()
+def seconds_of(liquidity: LiquidityWatch, start_s: int, depths: Sequence[float], spread: float = 1e-4) -> list[str]:
+    """Regimes after samples once a second."""
+    regimes = []
+    for second, depth in enumerate(depths, start=start_s):
+        liquidity.note(depth_usd=depth, spread=spread, now_ns=1 + second * NS_PER_S)
+        regimes.append(liquidity.regime)
+    return regimes
 
-    assert liquidity.note(depth_usd=1_000.0, spread=1e-4, now_ns=1) == 1.0
-    assert liquidity.note(depth_usd=400.0, spread=1e-4, now_ns=6 * NS_PER_S) == pytest.approx(0.4)
-    assert liquidity.regime == "thin"
-    # A sixtieth of the slow mean's time has passed: it has come down by about one percent of the difference.
-    assert liquidity.note(depth_usd=400.0, spread=1e-4, now_ns=12 * NS_PER_S) == pytest.approx(0.4024, abs=2e-4)
+
+def test_a_drained_book_is_thin_within_ten_seconds_and_stays_so_until_it_is_back() -> None:
+    liquidity = LiquidityWatch()
+    assert set(seconds_of(liquidity, 0, [1_000.0] * 600)) == {"normal"}
+
+    drained = seconds_of(liquidity, 600, [100.0] * 30)
+    # exp(-t / 10) * 0.9 + 0.1 < 0.5 after 8.1 s, and the usual depth has hardly moved.
+    assert drained.index("thin") == 8
+    assert set(drained[8:]) == {"thin"}
+
+    filled = seconds_of(liquidity, 630, [1_000.0] * 30)
+    assert 5 < filled.index("normal") < 15
+    assert set(filled[15:]) == {"normal"}
+
+
+def test_noise_on_fine_ticks_does_not_move_the_regime() -> None:
+    """Depths of a tenth and of twice the usual one in turns at random, as the best levels of ETHUSDT show them."""
+    rng, liquidity = random.Random(3), LiquidityWatch()
+    regimes = seconds_of(liquidity, 0, [1_000.0 * rng.lognormvariate(0.0, 0.7) for _ in range(600)])
+    assert regimes[:3] == ["normal"] * 3
+    assert sum(before != after for before, after in itertools.pairwise(regimes)) <= 4
+
+
+def test_a_first_sample_out_of_the_ordinary_is_soon_outvoted() -> None:
+    liquidity = LiquidityWatch()
+    seconds_of(liquidity, 0, [100.0, *[1_000.0] * 60])
+    assert liquidity.note(depth_usd=1_000.0, spread=1e-4, now_ns=62 * NS_PER_S) == pytest.approx(1.0, abs=0.05)
+
+
+def test_a_torn_spread_is_broken_within_seconds() -> None:
+    liquidity = LiquidityWatch()
+    seconds_of(liquidity, 0, [1_000.0] * 600)
+    assert seconds_of(liquidity, 600, [1_000.0] * 3, spread=1e-2)[-1] == "broken"
 
 
 @pytest.mark.parametrize(("depth", "spread"), [(0.0, 1e-4), (1_000.0, 0.0), (1_000.0, -1e-4), (math.nan, 1e-4)])
