@@ -44,6 +44,7 @@ class Tuning(msgspec.Struct, frozen=True):
     sessions: list[Session]
     spans: list[Span]
     score: str
+    fills_min: int
     address: str | None
     question: dict[str, Any]  # what outcomes depend on, as the folder keeps it
 
@@ -59,6 +60,7 @@ def main(
     trials: Annotated[int, typer.Option(help="points to draw, besides the defaults", min=1, max=100_000)] = 20,
     folds: Annotated[int, typer.Option(help="steps of the walk, each a window out of sample", min=1, max=100)] = 3,
     score: Annotated[str, typer.Option(help=f"what is best: {', '.join(SCORES)}")] = "net_less_drawdown",
+    fills_min: Annotated[int, typer.Option(help="fewer in sample, and a trial is not chosen", min=1)] = 1,
     warm_up: Annotated[str, typer.Option(help="recorded time that does not count at each start")] = "30s",
     duration: Annotated[str | None, typer.Option(help="recorded time of each session to use: 15m, 2h")] = None,
     conf: Annotated[list[Path] | None, typer.Option(help="a YAML file of settings; may be repeated")] = None,
@@ -105,6 +107,7 @@ def main(
         ],
         spans=spans,
         score=score,
+        fills_min=fills_min,
         address=address,
         question={
             "data": [_described(each) for facts in grouped for each in facts],
@@ -205,10 +208,14 @@ def _tune(tuning: Tuning, outcomes: Outcomes) -> int:
     if 0 not in windows:
         print("the defaults could not be played, so there is nothing to compare with", file=sys.stderr)
         return ExitCode.FAILED
-    walk = walk_forward(windows, SCORES[tuning.score])
+    walk = walk_forward(windows, SCORES[tuning.score], fills_min=tuning.fills_min)
     if walk is None:
         (tuning.folder / BEST).unlink(missing_ok=True)
-        print("no trial was ever filled: take longer recordings, or a search with narrower spreads", file=sys.stderr)
+        print(
+            f"no trial has {tuning.fills_min} fills: take longer recordings, a search with narrower spreads, or a "
+            "smaller --fills-min",
+            file=sys.stderr,
+        )
         return ExitCode.FAILED
     _report(tuning, windows, walk)
     return ExitCode.FAILED if failed else ExitCode.FINE
@@ -255,6 +262,7 @@ def _report(tuning: Tuning, windows: dict[int, list[Outcome]], walk: Walk) -> No
         tuning.question,
         walk,
         trials_count=len(tuning.trials) - 1,
+        fills_min=tuning.fills_min,
         score_text=score_text,
         day=time.strftime("%Y-%m-%d", time.gmtime()),
     )
@@ -264,6 +272,7 @@ def _report(tuning: Tuning, windows: dict[int, list[Outcome]], walk: Walk) -> No
     result = {
         "question": tuning.question,
         "score": tuning.score,
+        "fills_min": tuning.fills_min,
         "walk": msgspec.to_builtins(walk),
         "best": values[walk.best],
         "trials": [
@@ -278,8 +287,9 @@ def _report(tuning: Tuning, windows: dict[int, list[Outcome]], walk: Walk) -> No
         f"out of sample, all folds: {walk.out_of_sample:+.4f}, the defaults {walk.default_out_of_sample:+.4f}; "
         f"{tuning.folder / BEST}"
     )
-    if walk.is_worse:
-        print("warning: out of sample, choosing did worse than the defaults", file=sys.stderr)
+    for line in evidence:
+        if line.startswith("WARNING"):
+            print(line, file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ def conf_text(chosen: FleetSettings, searched: Iterable[str], evidence: Sequence
 
 
 def evidence_lines(
-    question: Mapping[str, Any], walk: Walk, *, trials_count: int, score_text: str, day: str
+    question: Mapping[str, Any], walk: Walk, *, trials_count: int, fills_min: int, score_text: str, day: str
 ) -> list[str]:
     """Where the settings come from, and how far they may be believed."""
     lines = [
@@ -97,7 +97,7 @@ def evidence_lines(
         *(f"Data: {name}" for name in question["data"]),
         f"Symbols: {', '.join(question['symbols'])}",
         *(f"Searched: {text}" for text in question["search"]),
-        f"Score: {score_text}",
+        f"Score: {score_text}; --fills-min {fills_min}",
         f"{question['folds']} folds; windows of {question['window_s']:.0f} s, the warm-up of "
         f"{question['warm_up_s']:g} s not counted.",
         "fold  trial   in sample  out of sample  defaults out of sample",
@@ -107,11 +107,15 @@ def evidence_lines(
             for fold in walk.folds
         ),
         f"All folds out of sample: {walk.out_of_sample:+.4f}; the defaults {walk.default_out_of_sample:+.4f}.",
-        f"All windows, where trial {walk.best} was chosen: {walk.best_score:+.4f}; the defaults "
-        f"{walk.default_score:+.4f}.",
+        f"All windows, where trial {walk.best} was chosen: {walk.best_score:+.4f} in {walk.best_fills_count} "
+        f"fills; the defaults {walk.default_score:+.4f}.",
     ]
     if walk.is_worse:
         lines.append("WARNING: out of sample, choosing did worse than the defaults: do not trade with these settings.")
-    elif walk.best == 0:
+    if walk.is_thin:
+        lines.append(
+            f"WARNING: {walk.best_fills_count} fills say little: take longer recordings, or a larger --fills-min."
+        )
+    if walk.best == 0:
         lines.append("The defaults did best: these are they.")
     return lines

@@ -55,6 +55,9 @@ def net_bps(one: Outcome) -> float:
     return one.net_usd / one.turnover_usd * 1e4 if one.turnover_usd else 0.0
 
 
+# Below, a mean per fill is known to no better than a fifth of one fill's spread of outcomes.
+FILLS_FEW = 30
+
 Score = Callable[[Outcome], float]
 SCORES: dict[str, Score] = {one.__name__: one for one in (net_less_drawdown, net_usd_per_h, net_bps)}
 
@@ -182,9 +185,15 @@ class Walk(msgspec.Struct, frozen=True):
     folds: tuple[Fold, ...]
     best: int  # chosen on all windows
     best_score: float
+    best_fills_count: int  # on all windows
     default_score: float  # of the defaults, on all windows
     out_of_sample: float
     default_out_of_sample: float
+
+    @property
+    def is_thin(self) -> bool:
+        """What was chosen has hardly traded."""
+        return self.best_fills_count < FILLS_FEW
 
     @property
     def is_worse(self) -> bool:
@@ -192,15 +201,15 @@ class Walk(msgspec.Struct, frozen=True):
         return self.out_of_sample < self.default_out_of_sample
 
 
-def walk_forward(trials: Mapping[int, Sequence[Outcome]], score: Score) -> Walk | None:
-    """`trials`: outcomes by window of each trial's number, 0 being the defaults. None when no trial was ever filled."""
+def walk_forward(trials: Mapping[int, Sequence[Outcome]], score: Score, *, fills_min: int = 1) -> Walk | None:
+    """`trials`: outcomes by window of each trial's number, 0 being the defaults. None when none has enough fills."""
     windows_count = len(trials[0])
-    best = choose(trials, range(windows_count), score)
+    best = choose(trials, range(windows_count), score, fills_min)
     if best is None:
         return None
     folds = []
     for window in range(1, windows_count):
-        chosen = choose(trials, range(window), score) or 0
+        chosen = choose(trials, range(window), score, fills_min) or 0
         folds.append(
             Fold(
                 window,
@@ -214,21 +223,22 @@ def walk_forward(trials: Mapping[int, Sequence[Outcome]], score: Score) -> Walk 
         tuple(folds),
         best,
         score(added(trials[best])),
+        added(trials[best]).fills_count,
         score(added(trials[0])),
         score(added([trials[fold.chosen][fold.window] for fold in folds])),
         score(added(trials[0][1:])),
     )
 
 
-def choose(trials: Mapping[int, Sequence[Outcome]], windows: range, score: Score) -> int | None:
+def choose(trials: Mapping[int, Sequence[Outcome]], windows: range, score: Score, fills_min: int = 1) -> int | None:
     """The trial with the best score on `windows`; of equals the first.
 
-    One without a fill there is not looked at: no quote that trades nothing loses, and it has shown nothing. None when
-    there is no other.
+    One with fewer fills there is not looked at: no quote that trades nothing loses, and it has shown nothing. None
+    when there is no other.
     """
     scored = [
         (score(total), -number)
         for number, outcomes in trials.items()
-        if (total := added([outcomes[window] for window in windows])).fills_count
+        if (total := added([outcomes[window] for window in windows])).fills_count >= fills_min
     ]
     return -max(scored)[1] if scored else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,8 @@ from ray import tune
 from pipelines.topology import start_ray
 from pipelines.tune.play import Session, trainable
 
-# A node that dies takes its trials with it; they give the same outcomes elsewhere. One that fails always fails again.
-FAILURES_MAX = 1
+# A node that dies takes its trials with it; they give the same outcomes elsewhere.
+LOSSES_MAX = 1
 
 Job = dict[str, Any]  # trial: its number, session: of that number, settings: as JSON
 Finished = Callable[[Job, list[dict[str, Any]]], None]
@@ -54,7 +55,7 @@ def run_trials(
                 storage_path=str(folder),
                 verbose=0,
                 callbacks=[tell],
-                failure_config=tune.FailureConfig(max_failures=FAILURES_MAX),
+                failure_config=tune.FailureConfig(max_failures=LOSSES_MAX),
             ),
         ).fit()
     finally:
@@ -74,14 +75,23 @@ class _Tell(tune.Callback):
         return {}
 
     def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: Any, **info: Any) -> None:
+        job = trial.config["job"]
         if "outcomes" in result:
-            self._finished(trial.config["job"], result["outcomes"])
+            self._finished(job, result["outcomes"])
+        elif "failed" in result:
+            self._fail(job, result["failed"])
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        job = trial.config["job"]
-        lines = str(trial.get_error() or "its process ended").strip().splitlines()
-        self.failed.append(f"trial {job['trial']}, session {job['session']}: {lines[-1]}")
+        self._fail(trial.config["job"], "its process ended before its play did")
+
+    def _fail(self, job: Job, why: str) -> None:
+        self.failed.append(f"trial {job['trial']}, session {job['session']}: {why}")
 
 
 def _trial(config: dict[str, Any], *, sessions: Sequence[bytes]) -> dict[str, Any]:
-    return trainable(config["job"], sessions=sessions)
+    """A play that fails would fail again: Tune is told that it is over, and hands only lost ones out anew."""
+    try:
+        return trainable(config["job"], sessions=sessions)
+    except Exception as error:
+        traceback.print_exc()  # in the worker's log
+        return {"failed": f"{type(error).__name__}: {error}".splitlines()[0]}

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from rich.table import Table
 
-from pipelines.tune.folds import Outcome, Score, Walk, added
+from pipelines.tune.folds import FILLS_FEW, Outcome, Score, Walk, added
 from pipelines.tune.space import Trial
 
 ROWS_MAX = 10
@@ -19,7 +19,8 @@ def trials_table(
     ranked = sorted(windows, key=lambda number: (-score(added(windows[number])), number))
     chosen = {fold.chosen for fold in walk.folds} | {walk.best, 0}
     shown = [number for at, number in enumerate(ranked) if at < ROWS_MAX or number in chosen]
-    table = Table(title=f"{name}\nin sample | out of sample of each fold, * where it was chosen", title_justify="left")
+    legend = f"in sample | out of sample of each fold, * where it was chosen; ? fewer than {FILLS_FEW} fills say little"
+    table = Table(title=f"{name}\n{legend}", title_justify="left")
     table.add_column("trial", justify="right")
     for key in values[0]:
         table.add_column(key.partition(".")[2], justify="right")
@@ -41,7 +42,7 @@ def trials_table(
             f"{score(total):+.2f}",
             f"{total.net_usd:+.2f}",
             f"{total.drawdown_usd:.2f}",
-            str(total.fills_count),
+            f"{total.fills_count}{'?' if total.fills_count < FILLS_FEW else ' '}",
             style="bold" if number == walk.best else "",
         )
     return table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
@@ -43,3 +44,31 @@ def test_two_trials_are_played_by_ray_and_not_again(tmp_path: Path) -> None:
 
     assert (again.returncode, again.stdout) == (0, first.stdout)
     assert (tmp_path / "tuning" / "outcomes.jsonl").read_bytes() == outcomes
+
+
+FAILING = """
+import sys
+from pathlib import Path
+from actors.transport.venue_recording import survey_file
+from pipelines.settings import load_settings
+from pipelines.tune.play import Session
+from pipelines.tune.ray_trials import run_trials
+
+path = Path(sys.argv[1]) / "gone.gz"
+session = Session((str(path),), (survey_file(path),), ("BTCUSDT",), (), 1)
+path.unlink()
+job = {"trial": 0, "session": 0, "settings": load_settings().model_dump_json()}
+print(run_trials([job], [session], folder=path.parent, address=None, finished=lambda *_: None))
+"""
+
+
+def test_a_play_that_fails_says_why_in_one_line(tmp_path: Path) -> None:
+    write_recording(tmp_path / "gone.gz", seconds=1)
+    ended = subprocess.run(
+        [sys.executable, "-c", FAILING, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    [line] = ast.literal_eval(ended.stdout.splitlines()[-1])
+    assert line.startswith("trial 0, session 0: ")
+    assert "gone.gz" in line
+    assert "Traceback" not in ended.stderr

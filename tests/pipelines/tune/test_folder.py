@@ -58,12 +58,14 @@ def test_another_question_is_refused(tmp_path: Path) -> None:
         Outcomes(tmp_path, QUESTION | {"folds": 2, "seed": 4})
 
 
-def walk(*, best: int, out_of_sample: float) -> Walk:
-    return Walk((Fold(1, best, 2.0, out_of_sample, -1.0),), best, 1.5, 0.5, out_of_sample, -1.0)
+def walk(*, best: int, out_of_sample: float, fills_count: int = 30) -> Walk:
+    return Walk((Fold(1, best, 2.0, out_of_sample, -1.0),), best, 1.5, fills_count, 0.5, out_of_sample, -1.0)
 
 
 def evidence(one: Walk) -> list[str]:
-    return evidence_lines(QUESTION, one, trials_count=8, score_text="net_usd_per_h, USD an hour", day="2026-01-02")
+    return evidence_lines(
+        QUESTION, one, trials_count=8, fills_min=1, score_text="net_usd_per_h, USD an hour", day="2026-01-02"
+    )
 
 
 def test_the_conf_file_gives_the_settings_back_under_its_evidence(tmp_path: Path) -> None:
@@ -83,6 +85,13 @@ def test_the_conf_file_gives_the_settings_back_under_its_evidence(tmp_path: Path
 def test_the_conf_file_warns_where_choosing_was_worse_than_not() -> None:
     assert any(line.startswith("WARNING") for line in evidence(walk(best=4, out_of_sample=-1.5)))
     assert not any(line.startswith("WARNING") for line in evidence(walk(best=0, out_of_sample=-1.0)))
+
+
+def test_the_conf_file_warns_of_a_choice_that_has_hardly_traded() -> None:
+    thin = evidence(walk(best=4, out_of_sample=0.5, fills_count=29))
+    assert [line for line in thin if line.startswith("WARNING")] == [
+        "WARNING: 29 fills say little: take longer recordings, or a larger --fills-min."
+    ]
 
 
 def test_a_row_for_each_trial_and_window(tmp_path: Path) -> None:

@@ -182,6 +182,17 @@ def test_a_trial_without_a_fill_is_not_chosen_for_losing_nothing() -> None:
     assert walk_forward({0: [hour(0, 0), hour(0, 0)]}, net_usd_per_h) is None
 
 
+def test_a_trial_with_too_few_fills_is_not_chosen() -> None:
+    trials = {0: [hour(-2, 9), hour(-2, 9)], 1: [hour(5, 2), hour(5, 7)], 2: [hour(1, 5), hour(1, 5)]}
+
+    walk = walk_forward(trials, net_usd_per_h, fills_min=4)
+
+    assert walk is not None
+    assert walk.folds[0].chosen == 2
+    assert (walk.best, walk.best_fills_count, walk.is_thin) == (1, 9, True)
+    assert walk_forward(trials, net_usd_per_h, fills_min=20) is None
+
+
 def test_a_fold_without_any_fill_before_it_keeps_the_defaults() -> None:
     walk = walk_forward({0: [hour(0, 0), hour(-1)], 1: [hour(0, 0), hour(4)]}, net_usd_per_h)
     assert walk is not None
