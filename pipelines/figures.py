@@ -16,6 +16,7 @@ from actors.console.table import FleetLine, SymbolRow
 from actors.risk.markouts import FillTrace
 from actors.transport.meters import Histogram
 from actors.vocab.config import RiskSettings
+from pipelines.model_figures import model_figures
 from pipelines.plan import RunPlan
 
 Status = Mapping[str, Any]
@@ -61,6 +62,8 @@ class Figures:
         self._series = Series()
         self.restarts: Counter[str] = Counter()
         self._incarnations: dict[str, str] = {}
+        # (role, incarnation) -> last status of each life of the pool's actors: their counts must outlive a kill.
+        self._pool_lives: dict[tuple[str, str], Status] = {}
         self._cpu_s: dict[str, float] = {}  # role -> CPU seconds of its lives since all quoted
         self._cpu_seen_s: dict[str, float] = {}  # role -> newest reading of its current life
         self._counting = False
@@ -73,6 +76,8 @@ class Figures:
                 self.restarts[role] += 1
             if incarnation:
                 self._incarnations[role] = incarnation
+                if role.startswith(("llm:", "treasury")):
+                    self._pool_lives[role, incarnation] = status
             self.statuses[role] = status
             self._take_cpu(role, float(status.get("cpu_s", 0.0)))
             if role.startswith("quote:"):
@@ -294,7 +299,7 @@ class Figures:
             latency_us={name: one.summary() for name, one in latency.items()},
             cpu_share={"total": round(cpu_share, 4), "by_actor_kind": self.cpu_by_kind(duration_s)},
             feed=feed_part,
-            llm=_llm(self.of("llm:"), self.statuses.get("treasury", {})),
+            llm=self._llm(),
             reconcile=reconcile,
             markout_bps={key: float(value) for key, value in risk.get("markout_bps", {}).items() if value is not None},
             memory_mb=self._memory(ray_pss_mb),
@@ -324,6 +329,12 @@ class Figures:
             if row["symbol"] in shares or row["fills_count"]
         ]
 
+    def _llm(self) -> dict[str, Any]:
+        members = [status for (role, _), status in self._pool_lives.items() if role != "treasury"]
+        treasuries = [status for (role, _), status in self._pool_lives.items() if role == "treasury"]
+        relay: Status = next((status["relay"] for status in self.of("sim:") if status.get("relay")), {})
+        return model_figures(members, treasuries, relay)
+
     def _memory(self, ray_pss_mb: float) -> dict[str, float]:
         quotes = [float(status.get("pss_mb", 0.0)) for status in self.of("quote:")]
         total = sum(float(status.get("pss_mb", 0.0)) for status in self.statuses.values())
@@ -336,20 +347,6 @@ class Figures:
 
 def _numbers(row: Mapping[str, Any]) -> dict[str, float]:
     return {name: value for name, value in row.items() if isinstance(value, int | float)}
-
-
-def _llm(members: list[Status], treasury: Status) -> dict[str, Any]:
-    """What the members counted, and what it cost by the treasury's book."""
-    names = ("requests", "items", "tokens_in", "tokens_out", "http_429", "errors", "fallbacks", "cache_hits", "retries")
-    total = merge_counts([_numbers(status) for status in members])
-    figures: dict[str, Any] = {name: total.get(name, 0) for name in names}
-    figures["items_per_request_mean"] = round(total["items"] / total["requests"], 2) if total.get("requests") else 0.0
-    figures["cost_usd"] = round(float(treasury.get("cost_usd", 0.0)), 6)
-    figures["breaker_opens"] = int(treasury.get("breaker_opens", 0))
-    figures["outcomes"] = dict(treasury.get("outcomes", {}))
-    figures["forecast_usd"] = round(float(treasury.get("forecast_usd", 0.0)), 6)
-    figures["scorecard"] = dict(treasury.get("scorecard", {}))
-    return figures
 
 
 def _reconcile(views: list[Status]) -> dict[str, int]:

@@ -14,9 +14,10 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
+from actors.console.report_models import sentence
 from actors.journal.opinions import CallRow, OpinionRow, OpinionStore, opinions_path
 from actors.treasury.review import costs, rescored, scored_of
-from actors.treasury.scorecard import CONFIDENCE_BINS, Card, Scorecard, Scored
+from actors.treasury.scorecard import CONFIDENCE_BINS, Scorecard, Scored
 from actors.vocab.config import FleetSettings, LlmSettings
 from actors.vocab.errors import ConfigError
 from pipelines.exits import run as run_command
@@ -77,7 +78,8 @@ def show_scores(console: Console, scored: list[Scored], settings: LlmSettings) -
         card_of.add(one)
         by_symbol[one.opinion.symbol].add(one)
     for model, card in sorted(card_of.cards.items()):
-        console.print(sentence(model, card, settings), highlight=False)
+        muted = " It is muted." if settings.opinions == "auto" and card.verdict == "loses" else ""
+        console.print(sentence(model, card.row()) + muted, highlight=False)
     bins = Table("model", *_bin_names(), box=None, pad_edge=False, title="right direction by confidence (opinions)")
     for model, card in sorted(card_of.cards.items()):
         bins.add_row(model, *(f"{one.mean:.0%} ({one.count})" if one.count else "–" for one in card.bins))
@@ -88,21 +90,6 @@ def show_scores(console: Console, scored: list[Scored], settings: LlmSettings) -
         figures = (f"{card.markout_bps.mean:+.2f}", f"{card.earned_usd:+.6f}", f"{card.cost_usd:.6f}")
         symbols.add_row(symbol, model, str(card.count), *figures)
     console.print(symbols)
-
-
-def sentence(model: str, card: Card, settings: LlmSettings) -> str:
-    """What a trader wants to know of a model."""
-    low, high = card.bounds_usd
-    verdict = {
-        "earns": "it earns its cost",
-        "loses": "it has not earned its cost" + (" and is muted" if settings.opinions == "auto" else ""),
-        "open": "which way is not settled yet",
-    }[card.verdict]
-    return (
-        f"{model}: {card.count} opinions in {card.rounds.count} rounds would have spared {card.earned_usd:+.4f} USD "
-        f"of fills and cost {card.cost_usd:.4f}. Net of an opinion {card.rounds.mean * 1e3:+.4f} thousandths of a USD "
-        f"({low * 1e3:+.4f} to {high * 1e3:+.4f} at {settings.mute_confidence:.0%}): {verdict}."
-    )
 
 
 def _bin_names() -> list[str]:

@@ -12,12 +12,15 @@ import plotly.graph_objects as go
 from actors.console import report_charts as charts
 from actors.console.performance import MarkoutRow, adverse_usd, half_life, markout_rows, max_drawdown, sharpe
 from actors.console.report_charts import Sample
+from actors.console.report_models import model_sections
+from actors.console.report_tables import rows_table
 from actors.console.series import SymbolSample, all_stats, interval_s
 from actors.risk.markouts import HORIZONS_S, FillTrace
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 1180px; padding: 0 1rem; color: #1c2330 }
 h1 { font-size: 1.5rem; margin-bottom: 0 } h2 { font-size: 1.1rem; margin: 2rem 0 .4rem }
+h3 { font-size: 1rem; margin: 1.2rem 0 .3rem }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums } th { text-align: left; font-weight: 600 }
 td, th { padding: .15rem .9rem .15rem 0; border-bottom: 1px solid #e5e8ee } td.n { text-align: right }
 .tiles { display: flex; flex-wrap: wrap; gap: .8rem; margin: 1rem 0 } .wide { overflow-x: auto }
@@ -64,9 +67,9 @@ def render_report(run: RunRecord, failed: Sequence[str] = ()) -> str:
         ]
     sections += [
         "<h2>Symbols, by contribution</h2>",
-        f"<div class=wide>{_rows_table(_symbol_rows(run))}</div>",
-        "<h2>Language model</h2>",
-        _model_table(summary),
+        f"<div class=wide>{rows_table(_symbol_rows(run), cents=MONEY_CENTS)}</div>",
+        "<h2>Language models</h2>",
+        *model_sections(summary["llm"], net_usd=summary["pnl"]["net_usd"]),
         "<h2>All figures</h2><pre class=muted>",
         html.escape(msgspec.json.format(msgspec.json.encode(dict(summary))).decode()),
         "</pre>",
@@ -213,34 +216,6 @@ def _symbol_rows(run: RunRecord) -> list[dict[str, Any]]:
         more = {} if one is None else msgspec.structs.asdict(one)
         rows.append({**row, **{name: "" if value is None else value for name, value in more.items()}})
     return rows
-
-
-def _rows_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    if not rows:
-        return "<p class=muted>none</p>"
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    head = "".join(f"<th>{html.escape(name.replace('_', ' '))}" for name in names)
-    body = "".join(
-        "<tr>" + "".join(_cell(row.get(name, ""), 2 if name in MONEY_CENTS else 4) for name in names) for row in rows
-    )
-    return f"<table><tr>{head}{body}</table>"
-
-
-def _model_table(summary: Mapping[str, Any]) -> str:
-    """What the model was asked and what it cost; nothing where it was off."""
-    figures = summary["llm"]
-    if not figures.get("requests"):
-        return "<p class=muted>It was not asked.</p>"
-    rows = [{"figure": name.replace("_", " "), "value": value} for name, value in figures.items()]
-    return _rows_table([row for row in rows if isinstance(row["value"], int | float | str)])
-
-
-def _cell(value: object, digits: int) -> str:
-    if isinstance(value, float):
-        return f"<td class=n>{value:,.{digits}f}"
-    if isinstance(value, int):
-        return f"<td class=n>{value:,}"
-    return f"<td>{html.escape(str(value))}"
 
 
 # --- pages -------------------------------------------------------------------------------------------------------

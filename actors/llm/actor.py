@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import yaml
 
-from actors.llm.completion import read_model_ids
+from actors.llm.completion import ANSWER_BYTES_MAX, read_model_ids
 from actors.llm.engine import (
     Answered,
     Ask,
@@ -47,7 +47,7 @@ from actors.vocab.control import Member
 from actors.vocab.errors import ConfigError
 from actors.vocab.message import Message
 from actors.vocab.opinions import RegimeView, SignalInputs
-from actors.vocab.spending import PoolState, SpendGrant, SpendSettle
+from actors.vocab.spending import Fault, PoolState, SpendGrant, SpendSettle
 
 CONF = Path(__file__).parent.parent.parent / "conf"
 SIGNALS_CHANNEL = "signals"
@@ -55,8 +55,6 @@ VIEWS_CHANNEL = "views"
 SPENDING_CHANNEL = "spending"
 RISK_TOPIC = b"#risk"
 TICK_MS = 50
-# Answers longer than this are cut off unread; an honest one is a hundredth of it.
-ANSWER_BYTES_MAX = 2_000_000
 MODELS_TIMEOUT_S = 2.0
 RETRY_AFTER_MAX_S = 3600.0
 # Ends of calls that the treasury could not be told; of older ones the lease decides.
@@ -221,19 +219,21 @@ class LlmActor:
 
 async def ask(session: aiohttp.ClientSession, base_url: str, call: Call) -> Answered | Unanswered:
     """One completion of any OpenAI-compatible server. The deadline holds for all of it, however slowly it trickles."""
+    too_late = Fault.NO_ANSWER
     try:
         async with asyncio.timeout(call.deadline_s):
             # A redirect would carry the key to another host.
             async with session.post(f"{base_url}/chat/completions", data=call.body, allow_redirects=False) as answer:
+                too_late = Fault.NOT_FINISHED
                 body = await _read(answer)
                 retry_after_s = retry_after(answer.headers.get("Retry-After", ""), answer.headers.get("Date", ""))
                 return Answered(call.call_no, answer.status, body, retry_after_s)
     except TimeoutError:
-        return Unanswered(call.call_no, f"no answer in {call.deadline_s:.1f} s")
+        return Unanswered(call.call_no, too_late, f"{call.deadline_s:.1f} s")
     except aiohttp.ClientConnectorError as error:
-        return Unanswered(call.call_no, f"cannot connect ({error.os_error.strerror})", sent=False)
+        return Unanswered(call.call_no, Fault.NOT_CONNECTED, str(error.os_error.strerror))
     except (aiohttp.ClientError, OSError) as error:
-        return Unanswered(call.call_no, f"connection broke ({type(error).__name__})")
+        return Unanswered(call.call_no, Fault.BROKE_OFF, type(error).__name__)
 
 
 async def _read(answer: aiohttp.ClientResponse) -> bytes:

@@ -35,7 +35,7 @@ from actors.llm.schema import SignalAnswer, parse_risk, parse_signals
 from actors.vocab import spending
 from actors.vocab.config import LlmSettings
 from actors.vocab.opinions import ANSWER_CHARS_MAX, CallRecord, OpinionItem, RegimeView, RiskView, SignalInputs
-from actors.vocab.spending import PoolState, SpendGrant, SpendRequest, SpendSettle
+from actors.vocab.spending import Fault, PoolState, SpendGrant, SpendRequest, SpendSettle
 from actors.vocab.units import NS_PER_MS, NS_PER_S
 
 SIGNAL, RISK = "signal", "risk"
@@ -87,11 +87,16 @@ class Answered(msgspec.Struct, frozen=True):
 
 
 class Unanswered(msgspec.Struct, frozen=True):
-    """Time-out or a broken connection. `sent`: the server may have begun."""
+    """Time-out, a broken connection or none."""
 
     call_no: int
-    reason: str
-    sent: bool = True
+    fault: Fault
+    detail: str = ""
+
+    @property
+    def sent(self) -> bool:
+        """Whether the server may have begun."""
+        return self.fault is not Fault.NOT_CONNECTED
 
 
 class Listed(msgspec.Struct, frozen=True):
@@ -342,32 +347,39 @@ class LlmEngine:
         if event.status == 429:
             self.counts["http_429"] += 1
             self._retry(flight, event.retry_after_s, now_ns)
-            return self._end(event.call_no, spending.LIMITED, now_ns, text=text, retry_after_s=event.retry_after_s)
+            return self._end(
+                event.call_no, spending.LIMITED, now_ns, Fault.LIMITED, text=text, retry_after_s=event.retry_after_s
+            )
         if event.status in REFUSED_KEY:
-            remedy = "the account has no credit left" if event.status == 402 else "the key is refused: check it"
-            return self._end(event.call_no, spending.STOPPED, now_ns, text=f"{text}: {remedy}, then restart")
+            no_credit = event.status == 402
+            remedy = "the account has no credit left" if no_credit else "the key is refused: check it"
+            fault = Fault.NO_CREDIT if no_credit else Fault.KEY_REFUSED
+            return self._end(event.call_no, spending.STOPPED, now_ns, fault, text=f"{text}: {remedy}, then restart")
         if event.status in UNKNOWN_MODEL:
             flight.refusal = text
             return [ListModels(event.call_no)]
+        fault = Fault.REQUEST_REFUSED
         if event.status >= 500:
+            fault = Fault.UNAVAILABLE if event.status == 503 else Fault.SERVER_ERROR
             self._retry(flight, event.retry_after_s, now_ns)
-        return self._end(event.call_no, spending.REFUSED, now_ns, text=text)
+        return self._end(event.call_no, spending.REFUSED, now_ns, fault, text=text)
 
     def _listed(self, call_no: int, models: Sequence[str], now_ns: int) -> list[LlmCommand]:
         """The server refused the request: is it the model's name, or something of ours?"""
         flight = self._flights[call_no]
         if models and flight.model not in models:
             text = f"unknown to the server; it lists {', '.join(models[:20])}"
-            return self._end(call_no, spending.STOPPED, now_ns, text=text)
-        return self._end(call_no, spending.REFUSED, now_ns, text=flight.refusal)
+            return self._end(call_no, spending.STOPPED, now_ns, Fault.MODEL_UNKNOWN, text=text)
+        return self._end(call_no, spending.REFUSED, now_ns, Fault.REQUEST_REFUSED, text=flight.refusal)
 
     def _unanswered(self, event: Unanswered, now_ns: int) -> list[LlmCommand]:
         flight = self._flights[event.call_no]
+        text = event.fault + (f" ({event.detail})" if event.detail else "")
         if not event.sent:
             self._retry(flight, 0.0, now_ns)
-            return self._end(event.call_no, spending.REFUSED, now_ns, text=event.reason)
+            return self._end(event.call_no, spending.REFUSED, now_ns, event.fault, text=text)
         self._patience_of(flight.model, flight.purpose).timed_out()
-        return self._end(event.call_no, spending.LOST, now_ns, text=event.reason)
+        return self._end(event.call_no, spending.LOST, now_ns, event.fault, text=text)
 
     def _opinions(self, event: Answered, flight: _Flight, now_ns: int) -> list[LlmCommand]:
         done = read_completion(event.body)
@@ -378,10 +390,10 @@ class LlmEngine:
         items: list[OpinionItem] = []
         published: list[LlmCommand] = []
         if flight.risk is not None:
-            views = self._verdict(flight, flight.risk, done.content)
+            views, fault = self._verdict(flight, flight.risk, done.content)
             published += [Publish(view) for view in views if not flight.shadow]
         else:
-            answers, _ = parse_signals(done.content, {one.inputs.symbol for one in flight.questions})
+            answers, fault = parse_signals(done.content, {one.inputs.symbol for one in flight.questions})
             for question in flight.questions:
                 answer = answers.get(question.inputs.symbol)
                 if answer is None:
@@ -396,10 +408,11 @@ class LlmEngine:
         outcome = spending.OK if views else spending.BROKEN
         if views:
             self.counts["fallbacks"] += (len(flight.questions) or 1) - len(views)
-        text = "" if views else "the answer is not the schema"
+        fault = done.fault or fault
+        text = "" if views else f"an answer of no use: {fault}"
         record = self._record(event.call_no, flight, done, items, now_ns)
         ended = self._end(
-            event.call_no, outcome, now_ns, text=text, tokens_in=done.tokens_in, tokens_out=done.tokens_out
+            event.call_no, outcome, now_ns, fault, text=text, tokens_in=done.tokens_in, tokens_out=done.tokens_out
         )
         return [*published, Tell(record), *ended]
 
@@ -436,10 +449,12 @@ class LlmEngine:
             prompt_hash=self._prompts[SIGNAL].hash,
         )
 
-    def _verdict(self, flight: _Flight, asked: AskRisk, content: str) -> list[RegimeView | RiskView]:
-        answer = parse_risk(content)
+    def _verdict(
+        self, flight: _Flight, asked: AskRisk, content: str
+    ) -> tuple[list[RegimeView | RiskView], Fault | None]:
+        answer, fault = parse_risk(content)
         if answer is None:
-            return []
+            return [], fault
         view = risk_view(
             scope="fleet",
             answer=answer,
@@ -449,7 +464,7 @@ class LlmEngine:
             model=flight.model,
             prompt_hash=self._prompts[RISK].hash,
         )
-        return [view]
+        return [view], None
 
     def _retry(self, flight: _Flight, after_s: float, now_ns: int) -> None:
         """Put the questions back, later and each time later, while an answer could still be of use."""
@@ -471,6 +486,7 @@ class LlmEngine:
         call_no: int,
         outcome: str,
         now_ns: int,
+        fault: Fault | None,
         *,
         text: str = "",
         retry_after_s: float = 0.0,
@@ -492,6 +508,7 @@ class LlmEngine:
             retry_after_s,
             latency_ms=(now_ns - flight.started_ns) // NS_PER_MS,
             text=text,
+            fault=fault,
         )
         return [Tell(settle)]
 

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from actors.llm.completion import loads
+from actors.vocab.spending import Fault
 
 # Longer content is refused unread: an honest answer of 200 items is a tenth of it.
 CONTENT_BYTES_MAX = 400_000
@@ -50,41 +51,43 @@ class RiskAnswer(_Answer):
     circuit_breaker: bool
 
 
-def parse_signals(content: str, symbols: set[str]) -> tuple[dict[str, SignalAnswer], int]:
-    """Return the valid answers about `symbols`, and how many items were dropped (invalid, unasked or repeated)."""
-    data = _json(content)
+def parse_signals(content: str, symbols: set[str]) -> tuple[dict[str, SignalAnswer], Fault | None]:
+    """Return the valid answers about `symbols`, and what was wrong with the others (invalid, unasked, repeated)."""
+    data, fault = _json(content)
     items = data.get("items") if isinstance(data, dict) else data
-    if not isinstance(items, list):
-        items = _salvage(content) if data is None else []
-    if not items:
-        return {}, 1
+    if data is None and (saved := _salvage(content)):
+        items, fault = saved, Fault.CUT_OFF
+    if not isinstance(items, list) or not items:
+        return {}, fault or Fault.NOT_SCHEMA
     good: dict[str, SignalAnswer] = {}
-    dropped = 0
     for item in items:
         try:
             answer = SignalAnswer.model_validate(item)
         except ValidationError:
-            dropped += 1
+            fault = fault or Fault.OUT_OF_BOUNDS
             continue
         if answer.symbol not in symbols or answer.symbol in good:
-            dropped += 1
+            fault = fault or Fault.OUT_OF_BOUNDS
             continue
         good[answer.symbol] = answer
-    return good, dropped
+    return good, fault or (Fault.INCOMPLETE if len(good) < len(symbols) else None)
 
 
-def parse_risk(content: str) -> RiskAnswer | None:
-    """The verdict, or None when it is not one."""
+def parse_risk(content: str) -> tuple[RiskAnswer | None, Fault | None]:
+    """The verdict, or None and what is wrong with it."""
+    data, fault = _json(content)
+    if not isinstance(data, dict):
+        return None, fault or Fault.NOT_SCHEMA
     try:
-        return RiskAnswer.model_validate(_json(content))
+        return RiskAnswer.model_validate(data), None
     except ValidationError:
-        return None
+        return None, Fault.OUT_OF_BOUNDS
 
 
-def _json(content: str) -> Any:
-    """The JSON in `content`, a code fence around it forgiven; None when there is none."""
+def _json(content: str) -> tuple[Any, Fault | None]:
+    """The JSON in `content`, a code fence around it forgiven; None, and why, when there is none."""
     if len(content) > CONTENT_BYTES_MAX:
-        return None
+        return None, Fault.TOO_LONG
     fenced = _FENCE.match(content)
     return loads(fenced.group(1) if fenced else content)
 

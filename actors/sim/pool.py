@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from random import Random
 
+from actors.llm.completion import ANSWER_BYTES_MAX
 from actors.llm.engine import (
     Answered,
     Ask,
@@ -35,20 +36,20 @@ from actors.treasury.prices import PriceList
 from actors.treasury.scope import Limits
 from actors.vocab.config import LlmSettings
 from actors.vocab.opinions import CallRecord, RegimeView, RiskView, SignalInputs
-from actors.vocab.spending import PoolState, SpendGrant, SpendRequest, SpendSettle
+from actors.vocab.spending import Fault, PoolState, SpendGrant, SpendRequest, SpendSettle
 from actors.vocab.units import NS_PER_MS, NS_PER_S
 
 TICK_NS = 50 * NS_PER_MS
 LINK_S = 0.0002
 NETWORK_S = 0.02  # to the relay and back, each way
-ANSWER_BYTES_MAX = 2_000_000  # as the shell cuts it
 DAY_NS = 86_400 * NS_PER_S
 
 
 class _Member:
-    def __init__(self, name: str, engine: LlmEngine) -> None:
+    def __init__(self, name: str, engine: LlmEngine, ahead_ns: int) -> None:
         self.name = name
         self.engine = engine
+        self.ahead_ns = ahead_ns  # of its clock
         self.alive = True
         self.symbols: frozenset[str] = frozenset()
 
@@ -71,8 +72,10 @@ class SimPool:
         chance: Random,
         model_limits: Mapping[str, Limits] | None = None,
         ask_interval_s: float | None = None,
+        clocks_ahead_s: float = 0.0,
     ) -> None:
-        """`inputs(symbol, now_ns)` is what a quote engine would state; each states it twice an opinion's interval."""
+        """`inputs(symbol, now_ns)` is what a quote engine would state; each states it twice an opinion's interval.
+        `clocks_ahead_s`: of every second member's clock, before the treasury's and the relay's."""
         self._settings = settings
         self._prices = prices
         self._prompts = prompts
@@ -87,6 +90,7 @@ class SimPool:
         self._moments: list[tuple[int, int, Callable[[], None]]] = []
         self._moment_no = 0
         self._life_no = 0
+        self._clocks_ahead_ns = int(clocks_ahead_s * NS_PER_S)
         self._ahead: dict[str, int] = {}  # what the treasury has written down
         self.treasury: TreasuryEngine | None = self._new_treasury(first=True)
         self.views: list[tuple[int, RegimeView | RiskView]] = []
@@ -175,7 +179,7 @@ class SimPool:
             purposes=self._purposes,
             chance=self._chance,
         )
-        return _Member(f"llm~{self._life_no}", engine)
+        return _Member(f"llm~{self._life_no}", engine, self._clocks_ahead_ns * (self._life_no % 2))
 
     def _share(self) -> None:
         alive = [member for member in self.members if member.alive]
@@ -218,7 +222,7 @@ class SimPool:
     def _to_member(self, member: _Member, event: LlmEvent) -> None:
         if not member.alive:
             return
-        for command in member.engine.handle(event, self.now_ns):
+        for command in member.engine.handle(event, self.now_ns + member.ahead_ns):
             match command:
                 case Publish(view):
                     self.views.append((self.now_ns, view))
@@ -247,9 +251,11 @@ class SimPool:
     def _ending(call: Call, answer: RelayAnswer, left_s: float) -> tuple[Answered | Unanswered, float]:
         """What the member hears and when, counted from the relay's receipt."""
         if answer.manner is Manner.CUT and answer.delay_s <= left_s:
-            return Unanswered(call.call_no, "connection broke"), answer.delay_s
-        if answer.manner in (Manner.NEVER, Manner.TRICKLE) or answer.delay_s > left_s:
-            return Unanswered(call.call_no, "no answer in time"), left_s
+            return Unanswered(call.call_no, Fault.BROKE_OFF), answer.delay_s
+        if answer.manner is Manner.TRICKLE and answer.delay_s <= left_s:
+            return Unanswered(call.call_no, Fault.NOT_FINISHED), left_s
+        if answer.manner is Manner.NEVER or answer.delay_s > left_s:
+            return Unanswered(call.call_no, Fault.NO_ANSWER), left_s
         retry_after_s = float(dict(answer.headers).get("Retry-After", 0))
         body = answer.body[:ANSWER_BYTES_MAX]
         return Answered(call.call_no, answer.status, body, retry_after_s), answer.delay_s

@@ -23,13 +23,14 @@ from actors.treasury.breaker import Breaker
 from actors.treasury.pace import Pace
 from actors.treasury.prices import NUSD, PriceList
 from actors.treasury.scope import Hold, Limits, Scope
-from actors.treasury.scorecard import Opinion, Scorecard, Scored
+from actors.treasury.scorecard import Opinion, Scorecard, Scored, earned_usd
+from actors.treasury.tally import Tally
 from actors.vocab import spending
 from actors.vocab.config import LlmSettings
 from actors.vocab.errors import check
 from actors.vocab.message import Message
 from actors.vocab.opinions import CallRecord
-from actors.vocab.spending import PoolState, SpendGrant, SpendRequest, SpendSettle
+from actors.vocab.spending import Fault, PoolState, SpendGrant, SpendRequest, SpendSettle
 from actors.vocab.units import NS_PER_MS, NS_PER_S
 
 # A call is over at its deadline; its settlement travels and may wait for a busy loop.
@@ -42,6 +43,8 @@ USAGE_TIMES_MAX = 2
 SIGNAL, RISK = "signal", "risk"
 # A muted model is asked this many times less often, and only to measure.
 MEASURED_EVERY = 10
+# Why nobody is asked.
+BUDGET_SPENT, BREAKERS_OPEN, ALL_STOPPED = "budget spent", "breakers open", "all models stopped"
 # How often the interval may change.
 PACED_EVERY_NS = 10 * NS_PER_S
 # Share of a day's money that is written down ahead of its use: all that a crash can cost.
@@ -191,6 +194,9 @@ class TreasuryEngine:
         self._paced_ns = now_ns
         self._left_s = 0.0
         self._muted: frozenset[str] = frozenset()  # models whose opinions lose, with `opinions: auto`
+        self._tallies = {name: Tally() for name in self._breakers}
+        self._idle_ns: Counter[str] = Counter()  # why no model could be asked -> how long a request waited so
+        self._idle_seen_ns = now_ns
         self.counts: Counter[str] = Counter()
         self.faults: deque[str] = deque(maxlen=20)  # newest reasons, for the operator
 
@@ -216,6 +222,7 @@ class TreasuryEngine:
                     del self._queue[key]
             case Timer(day, left_s):
                 self._expire(now_ns)
+                self._note_idle(now_ns)
                 self._new_day(day)
                 self._left_s = left_s
                 if now_ns - self._paced_ns >= PACED_EVERY_NS:
@@ -253,11 +260,28 @@ class TreasuryEngine:
         # A muted model is measured on by the tenth call, and asked at all others only if nobody else is there.
         measure = self.counts["granted"] % MEASURED_EVERY == 0
         for model in sorted(chain, key=lambda model: ((model in muted) != measure, model == request.avoid)):
-            nusd = request.tokens * self._prices.of(model).nusd_max
-            affordable = self._scopes[model].affords(nusd) and self._scopes[""].affords(nusd)
-            if affordable and self._breakers[model].allows(now_ns):
+            if self._affords(model, request.tokens) and self._breakers[model].allows(now_ns):
                 return model
         return ""
+
+    def _note_idle(self, now_ns: int) -> None:
+        """Time since the last look, for each reason why a request waits that is not a limit's."""
+        passed_ns, self._idle_seen_ns = now_ns - self._idle_seen_ns, now_ns
+        for why in {self._why_idle(waiting.request, now_ns) for waiting in self._queue.values()} - {""}:
+            self._idle_ns[why] += passed_ns
+
+    def _why_idle(self, request: SpendRequest, now_ns: int) -> str:
+        if self._route(request, now_ns):
+            return ""
+        chain = self._chains.get(request.purpose, ())
+        if all(self._breakers[model].stopped for model in chain):
+            return ALL_STOPPED
+        waits = any(self._affords(model, request.tokens) and not self._breakers[model].stopped for model in chain)
+        return BREAKERS_OPEN if waits else BUDGET_SPENT
+
+    def _affords(self, model: str, tokens: int) -> bool:
+        nusd = tokens * self._prices.of(model).nusd_max
+        return self._scopes[model].affords(nusd) and self._scopes[""].affords(nusd)
 
     def _grant(
         self, peer: str, waiting: _Waiting, model: str, scopes: Sequence[Scope], now_ns: int
@@ -294,13 +318,18 @@ class TreasuryEngine:
     def _settle(self, key: tuple[str, int], settle: SpendSettle, now_ns: int) -> None:
         """Book what a call used. Unknown ones were booked at their worst when their lease, or our life, ended."""
         reservation = self._open.pop(key, None)
+        tally = self._tallies.get(reservation.model if reservation is not None else settle.model)
+        if tally is not None and settle.fault is not None:
+            tally.faults[settle.fault] += 1  # even of a call that was booked before: what went wrong is news
         if reservation is None:
             self.counts["settled_late"] += 1
             return
         model, outcome = reservation.model, settle.outcome
-        breaker = self._breakers[model]
+        breaker, tally = self._breakers[model], self._tallies[model]
         price = self._prices.of(model)
-        tokens_in, tokens_out = self._believed(settle, reservation.request.tokens)
+        tally.calls += outcome != spending.UNSENT
+        tally.answered += outcome == spending.OK
+        tokens_in, tokens_out = self._believed(model, settle, reservation.request.tokens)
         tokens, nusd = tokens_in + tokens_out, price.nusd(tokens_in, tokens_out)
         if outcome == spending.LOST:
             tokens = reservation.request.tokens
@@ -325,11 +354,12 @@ class TreasuryEngine:
         if settle.text and outcome not in (spending.OK, spending.UNSENT):
             self.faults.append(f"{model}: {settle.text}")
 
-    def _believed(self, settle: SpendSettle, reserved: int) -> tuple[int, int]:
+    def _believed(self, model: str, settle: SpendSettle, reserved: int) -> tuple[int, int]:
         most = USAGE_TIMES_MAX * reserved
         if settle.tokens_in + settle.tokens_out <= most:
             return settle.tokens_in, settle.tokens_out
         self.counts["usage_not_believed"] += 1
+        self._tallies[model].faults[Fault.USAGE] += 1
         tokens_in = min(settle.tokens_in, most)
         return tokens_in, min(settle.tokens_out, most - tokens_in)
 
@@ -337,7 +367,8 @@ class TreasuryEngine:
         for key, one in [(key, one) for key, one in self._open.items() if now_ns >= one.expires_ns]:
             self.counts["leases_expired"] += 1
             text = f"{key[0]} did not say how its call ended"
-            lost = SpendSettle(key[1], one.model, one.request.purpose, spending.LOST, text=text)
+            purpose, died = one.request.purpose, Fault.MEMBER_DIED
+            lost = SpendSettle(key[1], one.model, purpose, spending.LOST, text=text, fault=died)
             self._settle(key, lost, now_ns)
 
     def _new_day(self, day: int) -> None:
@@ -354,8 +385,11 @@ class TreasuryEngine:
         call_id = f"{peer}#{call.request_no}"
         nusd = self._prices.of(call.model).nusd(call.tokens_in, call.tokens_out)
         cost_usd = nusd / NUSD / max(1, len(call.items))
+        tally = self._tallies[call.model]
         opinions = []
         for item in call.items:
+            tally.opinions += 1
+            tally.applied += item.applied
             mid, half_spread_bps = self.scorecard.mid(item.symbol, now_ns)
             opinions.append(
                 Opinion(
@@ -377,6 +411,10 @@ class TreasuryEngine:
 
     def _score(self, now_ns: int) -> list[Command]:
         scored = self.scorecard.mature(now_ns)
+        for one in scored:
+            tally = self._tallies[one.opinion.model]
+            tally.opinions_usd += one.opinion.cost_usd
+            tally.earned_usd += earned_usd(one.opinion, one.move_bps, self._settings.stake_usd)
         if self._settings.opinions == "auto":
             self._muted = self.scorecard.losing()
         return [JournalScored(tuple(scored))] if scored else []
@@ -408,7 +446,11 @@ class TreasuryEngine:
             "in_flight": len(self._open),
             "cost_usd": self._scopes[""].spent_nusd / NUSD,
             "forecast_usd": self._pace.forecast_usd(self._left_s),
+            "budget_usd": self._settings.usd_per_day_max,
+            "interval_s": self._settings.opinion_interval_s,
             "interval_stretch": self._pace.stretch,
+            "interval_now_s": self._interval_s(),
+            "idle_s": {why: idle_ns / NS_PER_S for why, idle_ns in self._idle_ns.items()},
             "http_429": self.counts[f"outcome.{spending.LIMITED}"],
             "usage_not_believed": self.counts["usage_not_believed"],
             "leases_expired": self.counts["leases_expired"],
@@ -424,6 +466,8 @@ class TreasuryEngine:
                     "cost_usd": scope.spent_nusd / NUSD,
                     "stopped": self._breakers[name].stopped,
                     "muted": name in self._muted,
+                    "breaker_opens": self._breakers[name].opens_count,
+                    **self._tallies[name].row(),
                 }
                 for name, scope in self._scopes.items()
                 if name

@@ -157,6 +157,7 @@ class Card:
         low, high = self.bounds_usd
         return {
             "verdict": self.verdict,
+            "confidence": 1.0 - self._alpha,
             "opinions": self.count,
             "applied": self.applied_count,
             "rounds": self.rounds.count,

@@ -2,7 +2,36 @@
 
 from __future__ import annotations
 
+import enum
+
 from actors.vocab.message import Message
+
+
+class Fault(enum.StrEnum):
+    """What was wrong with a call or its answer, in an operator's words; counted for each model."""
+
+    LIMITED = "too many requests (429)"
+    UNAVAILABLE = "unavailable (503)"
+    SERVER_ERROR = "server error (5xx)"
+    KEY_REFUSED = "key refused"
+    NO_CREDIT = "no credit left"
+    MODEL_UNKNOWN = "model unknown"
+    REQUEST_REFUSED = "request refused (4xx)"
+    NOT_CONNECTED = "cannot connect"
+    NO_ANSWER = "no answer in time"
+    NOT_FINISHED = "answer not finished in time"
+    BROKE_OFF = "connection broke"
+    EMPTY = "empty answer"
+    TOO_LONG = "answer too long"
+    NOT_UTF8 = "not UTF-8"
+    TOO_DEEP = "nested too deep"
+    NOT_JSON = "not JSON"
+    CUT_OFF = "cut off, its whole items used"
+    NOT_SCHEMA = "not the schema"
+    OUT_OF_BOUNDS = "items outside the bounds"
+    INCOMPLETE = "items missing"
+    USAGE = "usage not believed"
+    MEMBER_DIED = "its pool member died"
 
 
 class SpendRequest(Message, frozen=True):
@@ -45,6 +74,7 @@ class SpendSettle(Message, frozen=True):
     retry_after_s: float = 0.0
     latency_ms: int = 0
     text: str = ""  # for the operator
+    fault: Fault | None = None  # of an OK one: what was wrong with the items that are missing
 
 
 class PoolState(Message, frozen=True):

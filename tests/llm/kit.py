@@ -8,7 +8,7 @@ from typing import Any
 from actors.llm.prompts import Prompt, Purpose
 from actors.sim.pool import SimPool
 from actors.sim.relay import Oracle, SimRelay
-from actors.sim.relay_faults import RelayFaults
+from actors.sim.relay_faults import RelayDrill, RelayFaults
 from actors.sim.relay_limits import RelayLimits
 from actors.treasury.prices import Price, PriceList
 from actors.vocab.config import LlmSettings
@@ -45,10 +45,12 @@ def sim_pool(
     relay_limits: RelayLimits | None = None,
     ask_interval_s: float | None = None,
     oracles: dict[str, Oracle] | None = None,
+    drill: RelayDrill | None = None,
+    clocks_ahead_s: float = 0.0,
     **settings: Any,
 ) -> SimPool:
     chance = Random(seed)
-    relay = SimRelay(key="k", chance=chance, faults=faults, limits=relay_limits, oracles=oracles)
+    relay = SimRelay(key="k", chance=chance, faults=faults, limits=relay_limits, oracles=oracles, drill=drill)
     return SimPool(
         # Money is no matter unless a test says so: it would stretch the interval.
         settings=LlmSettings.model_validate({"usd_per_day_max": 1000.0} | settings),
@@ -62,4 +64,5 @@ def sim_pool(
         inputs=restless(chance),
         chance=chance,
         ask_interval_s=ask_interval_s,
+        clocks_ahead_s=clocks_ahead_s,
     )

@@ -23,6 +23,7 @@ from actors.treasury.actor import TreasuryActor
 from actors.vocab.config import FleetSettings
 from actors.vocab.errors import ConfigError
 from actors.vocab.opinions import RegimeView
+from actors.vocab.spending import Fault
 from tests.fakes import FakeRegistry, run_description, run_on, short_dir, until
 from tests.llm.kit import DEEPSEEK, inputs
 
@@ -142,12 +143,15 @@ async def _one_call(faults: RelayFaults, call: Call = CALL) -> Answered | Unansw
         return event
 
 
-@pytest.mark.parametrize("fault", ["never", "trickle", "cut"])
-def test_a_server_that_never_finishes_is_left_at_the_deadline(fault: str) -> None:
+@pytest.mark.parametrize(
+    ("fault", "named"),
+    [("never", Fault.NO_ANSWER), ("trickle", Fault.NOT_FINISHED), ("cut", Fault.BROKE_OFF)],
+)
+def test_a_server_that_never_finishes_is_left_at_the_deadline(fault: str, named: Fault) -> None:
     async def main() -> None:
         event = await _one_call(RelayFaults(latency_times=0.01, **{fault: 1.0}))
         assert isinstance(event, Unanswered)
-        assert event.sent
+        assert (event.fault, event.sent) == (named, True)
 
     run_on("uvloop", main())
 

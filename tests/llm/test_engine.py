@@ -28,7 +28,7 @@ from actors.llm.engine import (
 from actors.vocab import spending
 from actors.vocab.config import LlmSettings
 from actors.vocab.opinions import CallRecord, RegimeView, RiskView
-from actors.vocab.spending import PoolState, SpendGrant, SpendRequest, SpendSettle
+from actors.vocab.spending import Fault, PoolState, SpendGrant, SpendRequest, SpendSettle
 from actors.vocab.units import NS_PER_MS, NS_PER_S
 from tests.llm.kit import DEEPSEEK, PROMPTS, PURPOSES, inputs
 
@@ -232,7 +232,7 @@ def test_a_call_is_given_up_when_its_models_usual_latency_is_far_behind() -> Non
         one.answer(START + n * S + 300 * NS_PER_MS, "A")
     one.ask(START + 40 * S, "A")
     assert one.calls[-1].deadline_s == 1.0
-    one.give(Unanswered(one.calls[-1].call_no, "no answer in 1 s"), START + 41 * S)
+    one.give(Unanswered(one.calls[-1].call_no, Fault.NO_ANSWER), START + 41 * S)
     one.ask(START + 42 * S, "A")
     assert one.calls[-1].deadline_s == 2.0  # and longer next time, or a slow server is never heard
 
@@ -294,7 +294,7 @@ def test_no_retry_after_the_askers_deadline() -> None:
 def test_what_may_have_been_done_is_not_repeated() -> None:
     one = Script()
     one.ask(START, "A")
-    one.give(Unanswered(one.calls[0].call_no, "connection broke"), START + S)
+    one.give(Unanswered(one.calls[0].call_no, Fault.BROKE_OFF), START + S)
     one.give(Timer(), START + 5 * S)
     assert len(one.calls) == 1
     assert one.outcomes == [spending.LOST]
@@ -303,7 +303,7 @@ def test_what_may_have_been_done_is_not_repeated() -> None:
 def test_what_never_left_is_repeated() -> None:
     one = Script()
     one.ask(START, "A")
-    one.give(Unanswered(one.calls[0].call_no, "cannot connect", sent=False), START + S)
+    one.give(Unanswered(one.calls[0].call_no, Fault.NOT_CONNECTED), START + S)
     one.give(Timer(), START + 2 * S)
     assert len(one.calls) == 2
     assert one.outcomes == [spending.REFUSED]
@@ -368,6 +368,40 @@ def test_hostile_answers_cost_their_call_only(body: bytes) -> None:
     assert one.views == []
     assert one.outcomes == [spending.BROKEN]
     assert min(one.settled[0].tokens_in, one.settled[0].tokens_out) >= 0
+
+
+@pytest.mark.parametrize(
+    ("body", "fault"),
+    [
+        (b"", Fault.EMPTY),
+        (completion(""), Fault.EMPTY),
+        (b"x" * 2_000_000, Fault.TOO_LONG),
+        (completion("9" * 500_000), Fault.TOO_LONG),
+        (reply("A").replace(b"spread", b"\xc3\x28"), Fault.NOT_UTF8),
+        (b'{"choices":' + b"[" * 100_000, Fault.TOO_DEEP),
+        (completion("[" * 100_000), Fault.TOO_DEEP),
+        (reply("A")[:-9], Fault.NOT_JSON),
+        (completion("sorry, I"), Fault.NOT_JSON),
+        (b'{"choices": 7}', Fault.NOT_SCHEMA),
+        (completion('{"items": 7}'), Fault.NOT_SCHEMA),
+        (completion('{"items": [{"symbol": "A"}]}'), Fault.OUT_OF_BOUNDS),
+        (reply("B"), Fault.OUT_OF_BOUNDS),  # not asked about
+    ],
+)
+def test_what_is_wrong_with_an_answer_has_a_name(body: bytes, fault: Fault) -> None:
+    one = Script()
+    one.ask(START, "A")
+    one.answer(START + S, body=body)
+    assert (one.settled[0].outcome, one.settled[0].fault) == (spending.BROKEN, fault)
+    assert fault in one.settled[0].text
+
+
+def test_an_answer_of_use_still_tells_what_was_wrong_with_the_rest_of_it() -> None:
+    one = Script(batch_wait_ms=100)
+    one.ask(START, "A", "B")
+    one.give(Timer(), START + 100 * NS_PER_MS)
+    one.answer(START + S, "A")
+    assert (one.settled[0].outcome, one.settled[0].fault) == (spending.OK, Fault.INCOMPLETE)
 
 
 def test_a_usage_that_says_less_than_the_content_weighs_is_not_believed() -> None:

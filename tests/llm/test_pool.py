@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
 
-from actors.sim.relay_faults import EXCLUSIVE, RelayFaults
+from actors.sim.pool import SimPool
+from actors.sim.relay_faults import EXCLUSIVE, RelayDrill, RelayFaults, drill_s
 from actors.sim.relay_limits import RelayLimits
 from actors.vocab.opinions import RegimeView
+from actors.vocab.spending import Fault
 from tests.llm.kit import DEEPSEEK, GEMINI, sim_pool
 
 BACKLOG: dict[str, Any] = {
@@ -123,3 +126,62 @@ def test_everything_goes_wrong_at_once(seed: int) -> None:
         if isinstance(view, RegimeView):
             assert 0.0 <= min(view.bid_factor, view.ask_factor) <= max(view.bid_factor, view.ask_factor) <= 1.0
             assert 0.0 <= view.spread_bps_min <= 200.0
+
+
+# Each way of failing of the simulated relay -> how it is counted here.
+COUNTED = {
+    "slow": {Fault.NO_ANSWER},
+    "limited": {Fault.LIMITED},
+    "error_5xx": {Fault.SERVER_ERROR, Fault.UNAVAILABLE},
+    "down": {Fault.UNAVAILABLE},
+    "never": {Fault.NO_ANSWER},
+    "trickle": {Fault.NOT_FINISHED},
+    "cut": {Fault.BROKE_OFF},
+    "empty": {Fault.EMPTY},
+    "enormous": {Fault.TOO_LONG},
+    "not_utf8": {Fault.NOT_UTF8},
+    "nested": {Fault.TOO_DEEP},
+    "truncated": {Fault.CUT_OFF, Fault.NOT_JSON},
+    "nonsense": {Fault.NOT_JSON, Fault.NOT_SCHEMA, Fault.EMPTY},
+    "rule_breaking": {Fault.OUT_OF_BOUNDS},
+    "lying_usage": {Fault.USAGE},
+    "key_revoked": {Fault.KEY_REFUSED},
+}
+
+
+def counted_by_stage(pool: SimPool, seconds: int) -> dict[str, Counter[str]]:
+    """What the treasury counts while the relay is at each stage, and in the pause after it."""
+    assert pool.treasury is not None
+    by_stage: dict[str, Counter[str]] = {}
+    stage, seen = "none", Counter[str]()
+    for second in range(seconds):
+        stage = pool.relay.stage if pool.relay.stage not in ("", "none") else stage
+        pool.run_until(second)
+        rows = pool.treasury.figures()["models"].values()
+        now = sum((Counter(row["faults"]) for row in rows), Counter[str]())
+        by_stage.setdefault(stage, Counter()).update(now - seen)
+        seen = now
+    return by_stage
+
+
+@pytest.mark.parametrize("clocks_ahead_s", [0.0, 10.0, -10.0])
+def test_in_a_drill_each_fault_is_met_and_counted_by_its_name(clocks_ahead_s: float) -> None:
+    """Ten minutes, every second member's clock off by so much, a member killed while no call is answered."""
+    drill = RelayDrill(fault_s=30)
+    pool = sim_pool(
+        seed=3, members_count=2, opinion_interval_s=5, breaker_open_s=10, drill=drill, clocks_ahead_s=clocks_ahead_s
+    )
+    for at_s in (185, 190, 195):  # while nothing is answered
+        pool.at(at_s, lambda: pool.kill_member(0, back_after_s=3))
+    counted = counted_by_stage(pool, int(drill_s(30)) + 15)
+
+    missed = {stage: dict(counted[stage]) for stage, names in COUNTED.items() if not names & set(counted[stage])}
+    assert missed == {}
+    assert set(pool.relay.status()["faults"]) == set(COUNTED)
+    assert counted["never"][Fault.MEMBER_DIED] > 0
+    assert pool.treasury is not None
+    figures = pool.treasury.figures()
+    assert figures["models"][DEEPSEEK]["stopped"].startswith("HTTP 401")
+    assert figures["idle_s"]["all models stopped"] > 10
+    assert figures["in_flight"] == 0
+    assert len(pool.views) > 1000  # the pauses, and what is saved of damaged answers

@@ -11,7 +11,7 @@ from actors.treasury.prices import NUSD
 from actors.treasury.scope import Limits
 from actors.vocab import spending
 from actors.vocab.config import LlmSettings
-from actors.vocab.spending import PoolState, SpendGrant, SpendRequest, SpendSettle
+from actors.vocab.spending import Fault, PoolState, SpendGrant, SpendRequest, SpendSettle
 from actors.vocab.units import NS_PER_S
 from tests.llm.kit import DEEPSEEK, GEMINI, PRICES
 
@@ -253,3 +253,50 @@ def test_a_usage_beyond_belief_cannot_block_the_account() -> None:
     assert one.engine.spent_nusd()[""] == 2 * 1000 * 420
     one.ask("a", 2 * S)
     assert one.granted_nos == [1, 2]
+
+
+# --- telling the operator ----------------------------------------------------------------------------------------
+
+
+def model(one: Script, name: str = DEEPSEEK) -> dict[str, Any]:
+    row: dict[str, Any] = one.engine.figures()["models"][name]
+    return row
+
+
+def test_what_became_of_a_models_calls_is_counted_by_name() -> None:
+    one = Script()
+    one.end("llm:0", one.ask("llm:0", 0), S, tokens_in=10)
+    one.end("llm:0", one.ask("llm:0", 2 * S), 3 * S, spending.BROKEN, fault=Fault.TOO_DEEP)
+    one.end("llm:0", one.ask("llm:0", 4 * S), 5 * S, spending.UNSENT)
+    one.end("llm:0", one.ask("llm:0", 6 * S), 7 * S, tokens_in=10**9)
+    one.ask("llm:1", 8 * S)
+    one.give(Timer(0), 30 * S)  # it has died, and its lease is over
+    row = model(one)
+    assert (row["calls"], row["answered"]) == (4, 2)
+    assert row["faults"] == {Fault.TOO_DEEP: 1, Fault.USAGE: 1, Fault.MEMBER_DIED: 1}
+
+
+def test_time_without_a_model_to_ask_is_counted_by_its_reason() -> None:
+    one = Script(usd_per_day_max=0.0001)  # no call of any model is so cheap
+    one.ask("llm:0", 0)
+    for n in range(11):
+        one.give(Timer(0), n * S)
+    assert one.granted == []
+    assert one.engine.figures()["idle_s"] == {"budget spent": 10.0}
+
+
+def test_an_open_breaker_and_a_stop_are_told_apart() -> None:
+    one = Script(signal_fallbacks=())
+    for n in range(5):
+        one.end("llm:0", one.ask("llm:0", n * S), n * S, spending.REFUSED)
+    one.give(Timer(0), 4 * S)
+    waiting = one.ask("llm:0", 4 * S)
+    for n in range(5, 36):
+        one.give(Timer(0), n * S)
+    assert one.granted_nos[-1] == waiting  # the probe
+    one.end("llm:0", waiting, 36 * S, spending.STOPPED, text="HTTP 401", fault=Fault.KEY_REFUSED)
+    one.give(Timer(0), 37 * S)
+    one.ask("llm:0", 37 * S)
+    one.give(Timer(0), 40 * S)
+    assert one.engine.figures()["idle_s"] == {"breakers open": 29.0, "all models stopped": 3.0}
+    assert model(one)["faults"] == {Fault.KEY_REFUSED: 1}

@@ -1,0 +1,56 @@
+"""The summary's `llm` part: what the pool's members counted, and what it cost by the treasury's book."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from actors.console.summary import merge_counts
+
+Status = Mapping[str, Any]
+MEMBER_COUNTS = (
+    *("requests", "items", "tokens_in", "tokens_out", "http_429", "errors", "fallbacks", "cache_hits", "retries"),
+)
+# Of a model, added up over the treasury's lives; the others are as its last life says.
+MODEL_COUNTS = ("calls", "answered", "opinions", "applied", "breaker_opens", "earned_usd", "opinions_usd")
+
+
+def model_figures(members: Sequence[Status], treasuries: Sequence[Status], relay: Status) -> dict[str, Any]:
+    """`members` and `treasuries`: the last status of each of their lives, oldest first. `relay`: the simulated one's.
+
+    What a life counted between its last status and its kill is missing here; money never is.
+    """
+    last: Status = treasuries[-1] if treasuries else {}
+    total = merge_counts([_numbers(status) for status in members])
+    figures: dict[str, Any] = {name: total.get(name, 0) for name in MEMBER_COUNTS}
+    figures["items_per_request_mean"] = round(total["items"] / total["requests"], 2) if total.get("requests") else 0.0
+    figures["cost_usd"] = round(float(last.get("cost_usd", 0.0)), 6)
+    figures["breaker_opens"] = sum(int(status.get("breaker_opens", 0)) for status in treasuries)
+    figures["outcomes"] = _added(treasuries, "outcomes")
+    figures["forecast_usd"] = round(float(last.get("forecast_usd", 0.0)), 6)
+    for name in ("budget_usd", "interval_s", "interval_stretch", "interval_now_s"):
+        figures[name] = last.get(name, 0.0)
+    figures["idle_s"] = {why: round(spent_s, 1) for why, spent_s in _added(treasuries, "idle_s").items()}
+    figures["models"] = models = {name: _model(name, treasuries) for name in last.get("models", {})}
+    figures["faults"] = _added(list(models.values()), "faults")
+    figures["refused"] = next((str(status["refused"]) for status in members if status.get("refused")), "")
+    figures["relay_faults"] = dict(relay.get("faults", {}))
+    figures["scorecard"] = dict(last.get("scorecard", {}))
+    return figures
+
+
+def _model(name: str, treasuries: Sequence[Status]) -> dict[str, Any]:
+    rows = [status["models"][name] for status in treasuries if name in status.get("models", {})]
+    return {
+        **rows[-1],
+        **{count: sum(row[count] for row in rows) for count in MODEL_COUNTS},
+        "faults": {fault: int(count) for fault, count in _added(rows, "faults").items()},
+    }
+
+
+def _added(rows: Sequence[Status], name: str) -> dict[str, float]:
+    return merge_counts([row.get(name, {}) for row in rows])
+
+
+def _numbers(row: Status) -> dict[str, float]:
+    return {name: value for name, value in row.items() if isinstance(value, int | float)}
