@@ -135,6 +135,8 @@ def _facts(run: RunRecord) -> list[tuple[str, str]]:
     """The figures at the top, as (name, text)."""
     summary = run.summary
     orders, latency = summary["orders"], summary["latency_us"]["frame_to_order"]
+    measured = f"{latency['p50'] / 1000:.2f} / {latency['p99'] / 1000:.1f} ms" if latency["count"] else "–"
+    kept = summary["pnl"]["spread_capture_usd"] + adverse_usd(run.fills, ADVERSE_HORIZON_S)
     spacing = interval_s([one.at_s for one in run.samples])
     curve = [one.net_usd for one in run.samples]
     ratio = sharpe(curve, interval_s=spacing) if spacing * len(curve) >= SHARPE_S_MIN else None
@@ -148,8 +150,9 @@ def _facts(run: RunRecord) -> list[tuple[str, str]]:
         ("two-sided, median", f"{summary['two_sided_share']['median']:.1%}"),
         ("fills", f"{summary['fills_count']} in {summary['symbols_filled_count']} symbols"),
         ("orders placed / replaced", f"{orders['placed']} / {orders['replaced']}"),
+        (f"capture left after {ADVERSE_HORIZON_S} s, before fees", f"{kept:+,.2f} USD" if run.fills else "–"),
         ("fills an order placed", f"{summary['fills_count'] / orders['placed']:.2f}" if orders["placed"] else "–"),
-        ("frame → order, p50 / p99", f"{latency['p50'] / 1000:.2f} / {latency['p99'] / 1000:.1f} ms"),
+        ("frame → order, p50 / p99", measured),
         ("risk", str(summary["risk"].get("state", ""))),
     ]
 
@@ -162,16 +165,13 @@ def _tiles(facts: Sequence[tuple[str, str]]) -> str:
 def _parts(run: RunRecord) -> list[tuple[str, float]]:
     """Net and what it is made of; the lines that begin with "of it" are inside the one above."""
     pnl = run.summary["pnl"]
-    taken = adverse_usd(run.fills, ADVERSE_HORIZON_S)
-    split = [
-        (f"of it, taken back by the mid within {ADVERSE_HORIZON_S} s", taken),
-        (f"of it, kept after {ADVERSE_HORIZON_S} s", pnl["spread_capture_usd"] + taken),
-    ]
+    taken, stock = adverse_usd(run.fills, ADVERSE_HORIZON_S), pnl.get("stock_usd", 0.0)
     return [
         ("spread capture", pnl["spread_capture_usd"]),
-        *(split if run.fills else []),
         ("inventory", pnl["inventory_usd"]),
-        ("of it, price moves of starting coins", pnl.get("stock_usd", 0.0)),
+        (f"of it, taken back by the mid within {ADVERSE_HORIZON_S} s of a fill", taken),
+        ("of it, positions held longer", pnl["inventory_usd"] - taken - stock),
+        ("of it, price moves of starting coins", stock),
         ("fees", -pnl["fees_usd"]),
         ("funding", pnl["funding_usd"]),
         ("residual", pnl["residual_usd"]),
@@ -182,8 +182,8 @@ def _parts(run: RunRecord) -> list[tuple[str, float]]:
 def _pnl_table(run: RunRecord) -> str:
     body = "".join(f"<tr><td>{html.escape(name)}<td class=n>{value:+,.4f}" for name, value in _parts(run))
     note = (
-        "<p class=muted>Capture is measured at the fill against the mid. What the mid takes back afterwards is adverse "
-        "selection; in the identity it is part of inventory, so these lines explain and do not add.</p>"
+        "<p class=muted>Capture is measured at the fill against the mid; what the mid takes back afterwards is adverse "
+        'selection. Lines that begin with "of it" add up to the inventory.</p>'
     )
     return f"<table><tr><th>part<th>USD{body}</table>{note if run.fills else ''}"
 

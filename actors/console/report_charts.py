@@ -17,6 +17,8 @@ LINE = {"width": 1.5}
 # A limit this far above what was used would flatten every curve below it; then it is said, not drawn.
 LIMIT_DRAWN_SHARE = 0.25
 SYMBOLS_DRAWN = 8  # of the inventory chart: the largest positions
+S_PER_H = 3_600.0
+HOURS_FROM_S = 2 * S_PER_H  # longer runs are drawn in hours
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -46,7 +48,7 @@ def equity(samples: Sequence[Sample]) -> go.Figure:
         ("fees_usd", "fees (paid)"),
     ):
         figure.add_scatter(x=_times(samples), y=[getattr(one, name) for one in samples], name=title, line=LINE)
-    return titled(figure, "Equity and its parts", "USD")
+    return _over_time(figure, "Equity and its parts", "USD")
 
 
 def equities(runs: Mapping[str, Sequence[Sample]]) -> go.Figure:
@@ -54,7 +56,7 @@ def equities(runs: Mapping[str, Sequence[Sample]]) -> go.Figure:
     figure = go.Figure()
     for name, samples in runs.items():
         figure.add_scatter(x=_times(samples), y=[one.net_usd for one in samples], name=name, line=LINE)
-    return titled(figure, "Net", "USD")
+    return _over_time(figure, "Net", "USD")
 
 
 def exposure(samples: Sequence[Sample], summary: Mapping[str, Any]) -> go.Figure:
@@ -69,7 +71,7 @@ def exposure(samples: Sequence[Sample], summary: Mapping[str, Any]) -> go.Figure
         title += f" (limit {limit:,.0f} USD gross, at most {most / limit:.0%} used)"
         if most >= LIMIT_DRAWN_SHARE * limit:
             figure.add_hline(y=limit, line_dash="dot", annotation_text="gross limit")
-    return titled(figure, title, "USD")
+    return _over_time(figure, title, "USD")
 
 
 def positions(series: Sequence[SymbolSample]) -> go.Figure:
@@ -85,19 +87,22 @@ def positions(series: Sequence[SymbolSample]) -> go.Figure:
             line=LINE | {"shape": "hv"},
         )
     title = "Positions" if len(rows) <= SYMBOLS_DRAWN else f"Positions, the {SYMBOLS_DRAWN} largest of {len(rows)}"
-    return titled(figure, title, "USD")
+    return _over_time(figure, title, "USD")
 
 
 def spread_and_latency(samples: Sequence[Sample]) -> go.Figure:
-    """Our quoted spread, and how long a frame takes to become an order."""
-    figure = make_subplots(rows=1, cols=2, subplot_titles=("Quoted spread, median, bps", "Frame → order, µs"))
+    """Our quoted spread, and how long a frame takes to become an order where that was measured."""
     times = _times(samples)
-    figure.add_scatter(x=times, y=[one.spread_bps for one in samples], name="spread", line=LINE, row=1, col=1)
+    spread = go.Scatter(x=times, y=[one.spread_bps for one in samples], name="spread", line=LINE, showlegend=False)
+    if not any(one.frame_to_order_p50_us for one in samples):
+        return _over_time(go.Figure(spread), "Quoted spread, median of the symbols", "bps")
+    figure = make_subplots(rows=1, cols=2, subplot_titles=("Quoted spread, median, bps", "Frame → order, µs"))
+    figure.add_trace(spread, row=1, col=1)
     for name, title in (("frame_to_order_p50_us", "p50"), ("frame_to_order_p99_us", "p99")):
         figure.add_scatter(x=times, y=[getattr(one, name) for one in samples], name=title, line=LINE, row=1, col=2)
     ticks = [digit * 10**power for power in range(1, 7) for digit in (1, 2, 5)]
     figure.update_yaxes(type="log", tickvals=ticks, ticktext=[f"{tick:,}" for tick in ticks], row=1, col=2)
-    return titled(figure, "", "")
+    return _over_time(figure, "", "")
 
 
 def markouts(rows: Sequence[MarkoutRow]) -> go.Figure:
@@ -116,7 +121,16 @@ def markouts(rows: Sequence[MarkoutRow]) -> go.Figure:
     return titled(figure, "What a fill was worth against the mid, before fees", "bps", "after the fill")
 
 
-def titled(figure: go.Figure, title: str, unit: str, below: str = "seconds") -> go.Figure:
+def _over_time(figure: go.Figure, title: str, unit: str) -> go.Figure:
+    """Seconds from the start, or hours where a reader would have to divide."""
+    if max((trace.x[-1] for trace in figure.data if trace.x), default=0.0) < HOURS_FROM_S:
+        return titled(figure, title, unit, "seconds")
+    for trace in figure.data:
+        trace.x = [at_s / S_PER_H for at_s in trace.x]
+    return titled(figure, title, unit, "hours")
+
+
+def titled(figure: go.Figure, title: str, unit: str, below: str) -> go.Figure:
     """One look for all."""
     figure.update_layout(
         title=title, yaxis_title=unit, template="plotly_white", height=340, margin={"l": 60, "r": 20, "t": 50, "b": 40}

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
+import msgspec
+
 from actors.console.report import RunRecord, compare, render_comparison, render_report
-from actors.console.report_charts import Sample
+from actors.console.report_charts import Sample, equity, spread_and_latency
 from actors.console.series import SymbolSample
 from actors.console.summary import RunFacts, build_summary
 from actors.risk.markouts import FillTrace
@@ -110,8 +112,9 @@ def test_a_run_that_never_quoted_still_has_a_page() -> None:
 def test_capture_is_split_into_what_was_kept_and_what_the_mid_took_back() -> None:
     text = render_report(record(10.0, fills=[bought()]))
 
-    assert "taken back by the mid within 5 s<td class=n>-0.0600" in text
-    assert "kept after 5 s<td class=n>+0.4400" in text  # of 0.5 captured
+    assert "taken back by the mid within 5 s of a fill<td class=n>-0.0600" in text
+    assert "positions held longer<td class=n>+0.0600" in text  # all of inventory is 0
+    assert "capture left after 5 s, before fees<b>+0.44 USD" in text  # of 0.5 captured
     assert "book against us" in text
     assert "+2.00" in text
 
@@ -126,11 +129,24 @@ def test_a_symbol_shows_how_it_was_quoted_beside_the_market() -> None:
     assert '"name":"BTCUSDT"' in text
 
 
+def test_a_long_run_is_drawn_in_hours() -> None:
+    day = [msgspec.structs.replace(one, at_s=43_200.0 * one.at_s) for one in samples(10.0, 20.0, 30.0)]
+
+    assert [list(equity(run).data[0].x) for run in (samples(10.0, 20.0), day)] == [[0.0, 1.0], [0.0, 12.0, 24.0]]
+    assert [equity(run).layout.xaxis.title.text for run in (samples(10.0), day)] == ["seconds", "hours"]
+
+
+def test_latency_is_not_drawn_where_none_was_measured() -> None:
+    played = [msgspec.structs.replace(one, frame_to_order_p50_us=0.0) for one in samples(10.0, 20.0)]
+
+    assert [len(spread_and_latency(run).data) for run in (samples(10.0, 20.0), played)] == [3, 1]
+
+
 def test_runs_are_compared_line_by_line() -> None:
     runs = [record(10.0), record(10.0, 20.0, fills=[bought()])]
 
     lines = dict(compare(runs))
 
     assert lines["net = change of the venue's equity at mark, USD"] == ["+0.5000", "+0.5000"]
-    assert lines["of it, kept after 5 s, USD"] == ["–", "+0.4400"]
+    assert lines["capture left after 5 s, before fees"] == ["–", "+0.44 USD"]
     assert "Runs side by side" in render_comparison(runs)

@@ -55,7 +55,7 @@ def test_one_run_gets_its_page_and_several_a_comparison(tmp_path: Path) -> None:
     result = runner.invoke(app, [str(first), str(second)])
 
     assert result.exit_code == 0
-    assert "kept after 5 s" in result.stdout
+    assert "left after 5 s" in result.stdout
     assert "Where the money came from" in (first / "report.html").read_text()
     assert "Runs side by side" in (first / "comparison.html").read_text()
 
