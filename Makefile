@@ -8,7 +8,7 @@ BIN := .venv/bin
 .venv/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,clients,bench,tune]'
+	$(BIN)/python -m pip install -qq --constraint constraints.txt --editable '.[dev,clients,bench,tune]'
 	touch $@
 
 setup: .venv/.ready

@@ -64,9 +64,10 @@ from actors.risk.engine import RiskEngine
 from actors.risk.events import Compute, Journalled, JournalRows, PeerUp, Received, Send
 from actors.risk.events import Timer as RiskTimer
 from actors.sim.recording import RecordedFrame
+from actors.transport.alarm import Alarm
 from actors.transport.http import HttpAnswer
 from actors.transport.meters import Histogram
-from actors.transport.step_turn import ANSWER, QUIET, StepTimer, StepTurn
+from actors.transport.step_turn import ANSWER, QUIET, StepTurn
 from actors.transport.venue_line import CLOCK_SAMPLES, CLOCK_SYNC_S
 from actors.venues.catalog import market_dialect, trading_dialect
 from actors.venues.dialect import HttpRequest, StreamPlan, WsCall
@@ -540,8 +541,7 @@ class GatewaySeat(Seat):
         self._calls: dict[str, VenueRequest] = {}
         self._private_call_id = ""
         self._connection_no = 0
-        self._wake: StepTimer | None = None
-        self._wake_ns = 0
+        self._wake = Alarm(lambda: self.feed(Tick()), now_ns=lambda: fleet.now_ns, at=self.turn.at)
         self._syncing = False
         self._marks: list[Marks] = []
         self.turn.note(f"instruments {venue.venue}", partial(self._on_instruments, listed))
@@ -587,23 +587,11 @@ class GatewaySeat(Seat):
             case ToRisk(message):
                 self._fleet.later(RISK, self.role, Received(self.role, message))
             case WakeAt(at_ns):
-                self._wake_at(at_ns)
+                self._wake.set(at_ns)
             case SyncClock():
                 self.task(self._sync_clock)
             case Measured(name, _symbol, span_us):
                 self.histograms[name].record(span_us)
-
-    def _wake_at(self, at_ns: int) -> None:
-        if self._wake is not None and self._fleet.now_ns < self._wake_ns <= at_ns:
-            return
-        if self._wake is not None:
-            self._wake.cancel()
-        self._wake_ns = at_ns
-        self._wake = self.turn.at(at_ns, self._on_wake)
-
-    def _on_wake(self) -> None:
-        self._wake = None
-        self.feed(Tick())
 
     # --- the line ------------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from actors.console.table import STATE_STYLES, FleetLine, SymbolRow, fleet_text, symbol_table
+from actors.console.table import STATE_STYLES, FleetLine, SymbolRow, fleet_text, symbol_row, symbol_table
 from actors.vocab.errors import ConfigError
 from pipelines.cards import accepts, read_cards
 from pipelines.exits import ExitCode, run
@@ -195,25 +195,7 @@ def _fleet_line(risk: Mapping[str, Any], gateways: Mapping[str, Status], quotes:
 
 def _rows(risk: Mapping[str, Any], quotes: Mapping[str, Status]) -> list[SymbolRow]:
     money = {row["symbol"]: row for row in risk.get("symbols", [])}
-    rows = []
-    for symbol, row in quotes.items():
-        reasons = dict.fromkeys((str(row["bid_reason"]), str(row["ask_reason"])))
-        rows.append(
-            SymbolRow(
-                symbol=symbol,
-                venue=str(row["venue"]),
-                bid=str(row["bid"]),
-                ask=str(row["ask"]),
-                spread_bps=float(row["spread_bps"]),
-                position_usd=float(row["position_usd"]),
-                pnl_usd=float(money.get(symbol, {}).get("net_usd", 0.0)),
-                fills_count=int(money.get(symbol, {}).get("fills_count", 0)),
-                state=str(row["state"]),
-                reason="; ".join(reasons),
-                two_sided=bool(row["two_sided"]),
-            )
-        )
-    return rows
+    return [symbol_row(symbol, row, money.get(symbol, {})) for symbol, row in quotes.items()]
 
 
 def _some(names: list[str]) -> str:

@@ -12,7 +12,7 @@ from actors.console.report import RunRecord
 from actors.console.report_charts import Sample
 from actors.console.series import Series, SymbolSample
 from actors.console.summary import RunFacts, merge_counts
-from actors.console.table import FleetLine, SymbolRow
+from actors.console.table import FleetLine, SymbolRow, symbol_row
 from actors.risk.markouts import FillTrace
 from actors.transport.meters import Histogram
 from actors.vocab.config import RiskSettings
@@ -169,30 +169,12 @@ class Figures:
             for status in self.of("quote:")
             for symbol in status.get("symbols", {})
         }
-        rows = []
-        for symbol in self._plan.symbols:
-            row = quotes.get(symbol)
-            if row is None:
-                rows.append(SymbolRow(symbol, "", reason="starting"))
-                continue
-            reasons = dict.fromkeys((str(row["bid_reason"]), str(row["ask_reason"])))
-            rows.append(
-                SymbolRow(
-                    symbol=symbol,
-                    venue=str(row["venue"]),
-                    bid=str(row["bid"]),
-                    ask=str(row["ask"]),
-                    spread_bps=float(row["spread_bps"]),
-                    position_usd=float(row["position_usd"]),
-                    pnl_usd=float(money.get(symbol, {}).get("net_usd", 0.0)),
-                    fills_count=int(money.get(symbol, {}).get("fills_count", 0)),
-                    state=str(row["state"]),
-                    reason="; ".join(reasons),
-                    latency_us=latency.get(symbol, 0.0),
-                    two_sided=bool(row["two_sided"]),
-                )
-            )
-        return rows
+        return [
+            symbol_row(symbol, quotes[symbol], money.get(symbol, {}), latency_us=latency.get(symbol, 0.0))
+            if symbol in quotes
+            else SymbolRow(symbol, "", reason="starting")
+            for symbol in self._plan.symbols
+        ]
 
     def sample(self, at_s: float) -> Sample:
         pnl, risk = self.risk.get("pnl", {}), self.risk.get("risk", {})

@@ -33,8 +33,29 @@ class SymbolRow(msgspec.Struct, frozen=True):
     fills_count: int = 0
     state: str = "NORMAL"
     reason: str = ""
-    latency_us: float = 0.0  # frame to order, p50
+    latency_us: float = 0.0  # frame to decision, p50
     two_sided: bool = False
+
+
+def symbol_row(
+    symbol: str, quote: Mapping[str, Any], money: Mapping[str, Any], *, latency_us: float = 0.0
+) -> SymbolRow:
+    """From what the quote actor and risk say of a symbol in their status; `money` may be empty."""
+    reasons = dict.fromkeys((str(quote["bid_reason"]), str(quote["ask_reason"])))
+    return SymbolRow(
+        symbol=symbol,
+        venue=str(quote["venue"]),
+        bid=str(quote["bid"]),
+        ask=str(quote["ask"]),
+        spread_bps=float(quote["spread_bps"]),
+        position_usd=float(quote["position_usd"]),
+        pnl_usd=float(money.get("net_usd", 0.0)),
+        fills_count=int(money.get("fills_count", 0)),
+        state=str(quote["state"]),
+        reason="; ".join(reasons),
+        latency_us=latency_us,
+        two_sided=bool(quote["two_sided"]),
+    )
 
 
 class FleetLine(msgspec.Struct, frozen=True):

@@ -37,7 +37,8 @@ from actors.gateway.commands import (
 from actors.gateway.engine import TICK_MS, GatewayEngine
 from actors.gateway.keys import read_credentials
 from actors.gateway.limits import countdown_plan, limits_of
-from actors.transport.host import ActorHost, Cancellable
+from actors.transport.alarm import Alarm
+from actors.transport.host import ActorHost
 from actors.transport.http import HttpClient, HttpUnanswered
 from actors.transport.links import Client, Server, Subscriber
 from actors.transport.meters import Histogram
@@ -74,6 +75,7 @@ class GatewayActor:
         """`supervised`: stay closed until the supervisor's first call, so that a life which Ray starts after the
         supervisor went silent does not trade unwatched."""
         self._host = ActorHost(role=role, registry=registry, exit_process=exit_process)
+        self._wake = Alarm(self._on_wake, now_ns=lambda: self._host.clock.now_ns(), at=self._host.at)
         self._supervised = supervised
         self._parent_pid = os.getppid()  # Ray's process on this node
         self._venue = venue
@@ -89,8 +91,6 @@ class GatewayActor:
         self._events: deque[tuple[Event, int]] = deque()
         self._busy = False
         self._histograms = {name: Histogram() for name in LATENCIES}
-        self._wake: Cancellable | None = None
-        self._wake_ns = 0
         self._heard_ns = 0  # last call of the supervisor; 0: it has never called
         self._leaving = ""  # why this process ends by itself
         self._problem = ""
@@ -354,7 +354,7 @@ class GatewayActor:
             case Measured():
                 self._histograms[command.name].record(command.span_us)
             case WakeAt():
-                self._wake_at(command.at_ns)
+                self._wake.set(command.at_ns)
             case Note():
                 self._say(command)
             case SyncClock():
@@ -396,17 +396,7 @@ class GatewayActor:
         else:
             self._histograms["frame_to_order_other"].record(span_us)
 
-    def _wake_at(self, at_ns: int) -> None:
-        now_ns = self._host.clock.now_ns()
-        if self._wake is not None and now_ns < self._wake_ns <= at_ns:
-            return
-        if self._wake is not None:
-            self._wake.cancel()
-        self._wake_ns = at_ns
-        self._wake = self._host.at(at_ns, self._on_wake)
-
     def _on_wake(self) -> None:
-        self._wake = None
         self._feed(Tick(), self._host.clock.now_ns())
 
     def _say(self, note: Note) -> None:

@@ -24,10 +24,11 @@ import time
 import traceback
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
+from actors.transport.alarm import Cancellable
 from actors.transport.host_log import ActorLog
 from actors.transport.identity import (
     clock_of,
@@ -557,12 +558,6 @@ class ActorHost:
         if self._loop is None:
             raise OurFault(f"{self.role}: timers and tasks come after start()")
         return self._loop
-
-
-class Cancellable(Protocol):
-    """A call to come."""
-
-    def cancel(self) -> None: ...
 
 
 class _Repeat:

@@ -39,7 +39,7 @@ class SlowBook:
         return tuple([level for level in self.top(len(self.sizes)) if self.sign * level[0] < self.sign * price][:count])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sampled_from([1, -1]), LEVELS, st.lists(SWEEPS, max_size=12))
 def test_ladder_equals_the_slow_book_after_every_delta(
     sign: int, start: list[Level], deltas: list[list[Level]]
@@ -59,7 +59,7 @@ def test_ladder_equals_the_slow_book_after_every_delta(
                 assert ladder.behind(price, 5) == slow.behind(price, 5)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.sampled_from([1, -1]), LEVELS, st.integers(1, 700))
 def test_levels_behind_a_price_are_strictly_worse_and_best_first(sign: int, start: list[Level], price: int) -> None:
     slow, ladder = SlowBook(sign), Ladder(sign)

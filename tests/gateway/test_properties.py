@@ -130,7 +130,7 @@ class Venue:
         return self.position + buys, self.position - sells
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_nothing_is_lost_doubled_or_outside_the_envelope(data: Any) -> None:
     bench = Bench(fills_per_side_max=10_000).start()

@@ -297,7 +297,7 @@ def storm(world: World, rng: random.Random, steps: int) -> None:
         assert all(code.value for code, _text in world.engine.reasons().values())
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     seed=st.integers(0, 2**32),
     levels=st.sampled_from([1, 1, 3]),
@@ -324,7 +324,7 @@ def test_envelope_budget_post_only_and_band_hold_in_any_order(
     storm(world, random.Random(seed), steps=250)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 2**32))
 def test_after_the_storm_everything_settles_and_agrees(seed: int) -> None:
     """Calm returns: queues drain, risk grants, the book is good. Then position and orders agree with the venue's."""
@@ -370,7 +370,7 @@ def test_a_view_never_adds_risk_whatever_it_says(view: RegimeView, age_s: float)
     assert 0.0 < found.position_usd_max <= NEUTRAL.position_usd_max
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     bid_factor=st.floats(0, 1),
     ask_factor=st.floats(0, 1),

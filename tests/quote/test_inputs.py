@@ -131,7 +131,7 @@ def test_vpin_counts_in_buckets_of_an_average_minute() -> None:
     assert watch.toxic_flow() == watch.vpin.value()
 
 
-@hypothesis_settings(max_examples=30, deadline=None)
+@hypothesis_settings(max_examples=30)
 @given(
     st.lists(
         st.tuples(

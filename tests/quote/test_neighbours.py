@@ -135,7 +135,7 @@ def test_a_cheaper_market_beside_ours_does_not_sell_to_our_bid() -> None:
     assert asks == [bid + 1]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 2**32), levels=st.sampled_from([1, 3]))
 def test_never_crossing_whatever_both_markets_do(seed: int, levels: int) -> None:
     rng = random.Random(seed)

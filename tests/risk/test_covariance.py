@@ -135,7 +135,7 @@ def test_negative_eigenvalues_are_clipped() -> None:
         )
     )
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_whatever_was_seen_the_result_is_a_covariance(rows: list[list[float]]) -> None:
     rows.append([1.0] * len(rows[0]))  # each pair seen once
 

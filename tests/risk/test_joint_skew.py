@@ -236,7 +236,7 @@ def test_parameters_outside_their_domain_are_errors(changes: dict[str, object]) 
     st.lists(st.floats(-4, 4), min_size=9, max_size=9),
     st.lists(st.tuples(st.integers(0, 2), st.integers(-3, 3)), max_size=30),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_fills_one_by_one_are_the_whole_book_at_once(entries: list[float], fills: list[tuple[int, int]]) -> None:
     root = np.array(entries).reshape(3, 3)
     shares = skew_matrix(

@@ -85,7 +85,7 @@ ASKS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(asks=ASKS)
 def test_no_minute_holds_more_than_the_account_allows(asks: list[tuple[int, int, bool, bool, int]]) -> None:
     """Four holders with buckets of their own that send all they may, some deaf to answers for up to a lease."""

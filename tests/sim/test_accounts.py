@@ -152,7 +152,7 @@ ASKS = st.lists(
 
 
 @pytest.mark.parametrize("market", ["perp", "spot"])
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(asks=ASKS, seed=st.integers(0, 1_000))
 def test_nothing_is_created_or_lost(market: str, asks: list[tuple[str, Side, int, int, str]], seed: int) -> None:
     """Ledger, private events, public trades and accounts tell one story, whatever two accounts do."""

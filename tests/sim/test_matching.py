@@ -170,7 +170,7 @@ ACTIONS = st.lists(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(ACTIONS)
 def test_the_book_is_never_crossed_and_no_queue_is_negative(
     actions: list[tuple[str, Side, int, int, str]],

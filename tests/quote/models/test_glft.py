@@ -112,7 +112,7 @@ def test_estimates_outside_their_domain_are_a_reason(name: str, bad: float) -> N
             assert f"{side} intensity" in said.text
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     name=st.sampled_from([*NAMES, "fixed", "article"]),
     gamma=st.floats(1e-6, 1000),

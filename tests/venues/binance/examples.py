@@ -78,4 +78,4 @@ client_ids = st.from_regex(r"[a-zA-Z0-9_-]{1,36}", fullmatch=True)
 cents = st.integers(min_value=-(10**9), max_value=10**9).map(lambda n: f"{n / 100:.2f}")
 
 # No deadline: the properties are pure, so a slow example only says that the machine was busy.
-steady = settings(deadline=None, max_examples=60)
+steady = settings(max_examples=60)
