@@ -359,10 +359,8 @@ def _shown(line: bytes) -> str:
 
 
 def _unusable(name: str, line_no: int, what: str) -> ConfigError:
-    return ConfigError(
-        f"{name} line {line_no}: {what}; fetch the recording again, or keep the good part with "
-        f"`zcat -f {name} | head -n {line_no - 1} | gzip > good.gz`"
-    )
+    good = f", or keep the good part with `zcat -f {name} | head -n {line_no - 1} | gzip > good.gz`"
+    return ConfigError(f"{name} line {line_no}: {what}; fetch the recording again{good if line_no > 1 else ''}")
 
 
 def require_channels(facts: RecordingFacts) -> None:

@@ -15,6 +15,7 @@ from rich.console import Console
 from actors.quote.estimators.intensity import Bounds, Fit, IntensityWatch, fit_klines
 from actors.quote.studies.arrivals import Best, SideFit, beyond_ticks, fit_side
 from actors.vocab.config import QuoteSettings
+from actors.vocab.errors import ConfigError
 from actors.vocab.market import Kline, TradeFlow
 from actors.vocab.units import BPS, NS_PER_MS, NS_PER_S
 from pipelines.study.options import Data, Symbols, chosen
@@ -35,15 +36,22 @@ def intensity(
     ] = 1_000,
 ) -> None:
     """Fit A and k per side by maximum likelihood and by Poisson regression, and through time."""
-    page = Page("Arrival intensity", Console())
+    page = Page("Arrival intensity", html, Console())
+    tapes = read_tapes(data, chosen(symbols))
+    for tape in tapes:
+        if tape.seconds * 1_000 < WINDOWS_COUNT * interval_ms:
+            raise ConfigError(
+                f"{tape.name}: {tape.seconds:.1f} s of {tape.row.symbol} are fewer than {WINDOWS_COUNT} intervals of "
+                f"{interval_ms} ms; take a longer recording, or a smaller --interval-ms"
+            )
     page.text(
         f"λ(δ) = A exp(-k δ), δ from the mid in bps. Each interval of {interval_ms} ms counts once a side, if its "
         "deepest trade went beyond the best price at its start. 1/k is the distance from the mid that earns most where "
         "nothing else matters."
     )
-    for tape in read_tapes(data, chosen(symbols)):
+    for tape in tapes:
         _show(page, tape, interval_ms * NS_PER_MS)
-    page.write(html)
+    page.write()
 
 
 def _show(page: Page, tape: Tape, interval_ns: int) -> None:
@@ -99,8 +107,14 @@ def _curve(fits: list[SideFit], half_bps: float) -> go.Figure:
                 figure.add_scatter(
                     x=fit.levels_bps, y=rates, name=f"{name}, {how}", mode="lines", line={"color": colour, "dash": dash}
                 )
-    figure.add_vline(x=half_bps, line_dash="dash", line_width=1, annotation_text="half the median spread")
-    figure.update_yaxes(type="log")
+    figure.add_vline(
+        x=half_bps,
+        line_dash="dash",
+        line_width=1,
+        annotation_text="half the median spread",
+        annotation_position="bottom right",
+    )
+    figure.update_yaxes(type="log", dtick="D2")  # 1, 2 and 5 of each decade
     return figure
 
 

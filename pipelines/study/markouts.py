@@ -24,6 +24,7 @@ from pipelines.study.tape import Floats, Ints, Tape, read_tapes
 
 Bools = NDArray[np.bool_]
 
+BLOCKS_MIN = 5  # the spread of fewer says nothing about the next one
 HORIZONS_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 SHOWN_S = (1.0, 5.0, 30.0)
 BUCKETS = ((-1.0, -0.6), (-0.6, -0.2), (-0.2, 0.2), (0.2, 0.6), (0.6, 1.0))
@@ -36,16 +37,17 @@ def markouts(
     block_s: Annotated[float, typer.Option(min=1, help="length of the blocks that errors are taken from")] = 60.0,
 ) -> None:
     """Markout curves of recorded fills, by side and by imbalance, with block errors."""
-    page = Page("Markouts of recorded fills", Console())
+    page = Page("Markouts of recorded fills", html, Console())
+    tapes = read_tapes(data, chosen(symbols))
     page.text(
         "A fill is the maker's side of a public trade; above 0 is good for the maker. At 0 s stands the effective half "
         "spread, what is lost from there is adverse selection, what is left the realised half spread. Weighted by "
         "notional, mids are the last at or before each moment, bars are two standard errors over blocks of "
-        f"{block_s:g} s."
+        f"{block_s:g} s; fewer than {BLOCKS_MIN} blocks give none (--block-s)."
     )
-    for tape in read_tapes(data, chosen(symbols)):
+    for tape in tapes:
         _show(page, tape, int(block_s * NS_PER_S))
-    page.write(html)
+    page.write()
 
 
 def _show(page: Page, tape: Tape, block_ns: int) -> None:
@@ -115,7 +117,9 @@ class Fills:
         if horizon_s > 0:
             mids = self.tape.mid_at(self.when_ns + int(horizon_s * NS_PER_S))
             values = markouts_bps(self.side, self.price, mids)
-        return block_mean(values[chosen], self.notional[chosen], self.block[chosen])
+        found = block_mean(values[chosen], self.notional[chosen], self.block[chosen])
+        blocks_count = len(np.unique(self.block[chosen & np.isfinite(values)]))
+        return found if blocks_count >= BLOCKS_MIN else found._replace(error=float("nan"))
 
 
 def spelled(mean: Mean) -> str:

@@ -34,13 +34,14 @@ def microprice(
     share: Annotated[float, typer.Option(min=0.1, max=0.9, help="first part of the recording, fitted to")] = 0.6,
 ) -> None:
     """Fit the micro-price, test it out of sample against mid and weighted mid, write it as settings."""
-    page = Page("Micro-price", Console())
+    page = Page("Micro-price", html, Console())
+    tapes = read_tapes(data, chosen(symbols))
     page.text(
         f"Fitted to the first {share:.0%} of each recording, tested on the rest: error against the mid some seconds "
         "later, in ticks, less is better. The written table is fitted to all of it."
     )
     tables: dict[str, Any] = {}
-    for tape in read_tapes(data, chosen(symbols)):
+    for tape in tapes:
         cut = int(len(tape.at_ns) * share)
         learnt = _fit(tape, slice(0, cut), buckets, spreads)
         _show(page, tape, learnt, cut)
@@ -49,7 +50,7 @@ def microprice(
         if tape.row.symbol in tables:
             raise ConfigError(f"{tape.row.symbol} is in two of the recordings; fit it to one")
         tables[tape.row.symbol] = {"tick_size": tape.row.tick_size, "ticks": rows}
-    page.write(html)
+    page.write()
     if conf is not None:
         _write(conf, tables, [path.name for path in data])
         Console().print(f"settings: {conf} (use it with --conf {conf})", highlight=False)
@@ -79,9 +80,9 @@ def _show(page: Page, tape: Tape, learnt: MicropriceFit, cut: int) -> None:
     for horizon in HORIZONS_S:
         later = tape.mid_at(tape.at_ns[rows] + int(horizon * NS_PER_S))
         errors = [rms_error(price, later) for price in (mids, weighted, micro)]
-        cells = [f"{error:.4f}" for error in errors]
-        gain = 1 - (errors[2] / errors[0]) ** 2 if errors[0] > 0 else 0.0
-        table.append((f"{horizon:g} s", *cells, f"{gain:+.2%}"))
+        cells = [f"{error:.4f}" if np.isfinite(error) else "-" for error in errors]
+        gain = f"{1 - (errors[2] / errors[0]) ** 2:+.2%}" if errors[0] > 0 else "-"
+        table.append((f"{horizon:g} s", *cells, gain))
     page.table(
         f"{title}: error against the mid later, ticks, {len(rows):,} tops out of sample",
         ("after", "mid", "weighted mid", "micro-price", "variance explained"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,8 +20,12 @@ CONFIG = {"displaylogo": False, "displayModeBar": "hover", "responsive": True}
 class Page:
     """Collects tables and figures; tables also go to the terminal as they come."""
 
-    def __init__(self, title: str, console: Console) -> None:
+    def __init__(self, title: str, path: Path, console: Console) -> None:
+        """ConfigError where `path` cannot be written, before anything is read or fitted."""
+        if not path.parent.is_dir() or path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise ConfigError(f"--html {path}: cannot be written; name a file in a folder that is there")
         self._title = title
+        self._path = path
         self._console = console
         self._parts: list[str] = []
         self._has_library = False
@@ -31,11 +36,12 @@ class Page:
 
     def table(self, title: str, names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """The first column is text, the others are numbers already spelled."""
-        shown = Table(title=title, title_justify="left", box=None, pad_edge=False)
+        shown = Table(box=None, pad_edge=False)
         for index, name in enumerate(names):
             shown.add_column(name, justify="right" if index else "left")
         for row in rows:
             shown.add_row(*row)
+        self._console.print(title, style="italic", highlight=False)
         self._console.print(shown)
         right = ' style="text-align:right"'
         head = "".join(f"<th{right if index else ''}>{html.escape(name)}" for index, name in enumerate(names))
@@ -55,12 +61,12 @@ class Page:
         self._has_library = True
         self._parts.append(str(figure.to_html(full_html=False, include_plotlyjs=library, config=CONFIG)))
 
-    def write(self, path: Path) -> None:
+    def write(self) -> None:
         """ConfigError where the file cannot be written."""
         head = f"<!doctype html><html lang=en><meta charset=utf-8><title>{html.escape(self._title)}</title>"
         body = "\n".join([f"{head}<style>{STYLE}</style><h1>{html.escape(self._title)}</h1>", *self._parts, "</html>"])
         try:
-            path.write_text(body)
+            self._path.write_text(body)
         except OSError as error:
-            raise ConfigError(f"--html {path}: cannot be written ({error.strerror or error})") from None
-        self._console.print(f"plots: {path}", highlight=False)
+            raise ConfigError(f"--html {self._path}: cannot be written ({error.strerror or error})") from None
+        self._console.print(f"plots: {self._path}", highlight=False)

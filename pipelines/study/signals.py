@@ -34,6 +34,7 @@ from pipelines.study.tape import Floats, recorded_rows, updates
 
 HORIZONS_S = (1, 5, 30)
 FLOW_WINDOW_S = 10  # of the contemporaneous regression, as in the paper
+SECONDS_MIN = 2 * FLOW_WINDOW_S
 SIGNALS = ("imbalance", "order flow", "signed trades")
 GROUPS = 10
 VPIN_BUCKETS = 50
@@ -62,27 +63,35 @@ def signals(
     html: Annotated[Path, typer.Option(help="page to write")] = Path("signals.html"),
 ) -> None:
     """What imbalance, order flow and trades say of the next seconds; regimes, depth and toxicity through time."""
-    page = Page("Signals", Console())
+    page = Page("Signals", html, Console())
+    wanted = chosen(symbols)
+    surveyed = [(path, *recorded_rows(path, wanted)) for path in data]
+    if not any(rows for _path, _facts, rows in surveyed):
+        raise ConfigError(f"--symbols {symbols}: none of the recordings holds it")
     page.text(
         "Once a second. R² of the mid's move over the next 1, 5 and 30 s on each signal, its sign by the slope, t with "
         "errors that allow for overlap; and of the move over the same ten seconds on their order-flow imbalance, which "
         "explains and does not predict."
     )
-    wanted = chosen(symbols)
     shown = 0
-    for path in data:
-        facts, rows = recorded_rows(path, wanted)
+    for path, facts, rows in surveyed:
         found = {row.symbol: _Watched(row) for row in rows}
         if rows:
             for recv_ns, event in updates(path, facts, rows):
                 if isinstance(event, BookUpdate):
                     found[event.symbol].take(event, recv_ns)
         for watched in found.values():
-            _show(page, f"{watched.row.symbol}, {path.name}", watched)
+            title, seconds_count = f"{watched.row.symbol}, {path.name}", len(watched.seconds)
+            if seconds_count < SECONDS_MIN:
+                page.text(f"{title}: {seconds_count} seconds with a good book are fewer than {SECONDS_MIN}.")
+                continue
+            _show(page, title, watched)
             shown += 1
     if not shown:
-        raise ConfigError(f"--symbols {symbols}: none of the recordings holds it")
-    page.write(html)
+        raise ConfigError(
+            f"no symbol has {SECONDS_MIN} seconds with a good book; take a longer recording with both sides of it"
+        )
+    page.write()
 
 
 class _Watched:
@@ -141,9 +150,6 @@ class _Watched:
 
 def _show(page: Page, title: str, watched: _Watched) -> None:
     seconds = watched.seconds
-    if len(seconds) < 2 * FLOW_WINDOW_S:
-        page.text(f"{title}: {len(seconds)} seconds with a good book are too few.")
-        return
     mids = _column(seconds, "mid_ticks")
     buys, sells = _column(seconds, "buy_lots"), _column(seconds, "sell_lots")
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -79,8 +79,12 @@ def read_tapes(paths: Sequence[Path], symbols: Sequence[str] = ()) -> list[Tape]
         if rows:
             tapes += _read(path, facts, rows)
     missing = sorted(set(symbols) - held)
-    if missing or not tapes:
-        raise ConfigError(f"--symbols {', '.join(missing) or 'none'}: the recordings hold {', '.join(sorted(held))}")
+    if missing:
+        raise ConfigError(f"--symbols {', '.join(missing)}: the recordings hold {', '.join(sorted(held))}")
+    if not tapes:
+        raise ConfigError(
+            f"{', '.join(map(str, paths))}: no moment with a good book; is one side missing, or the depth stream?"
+        )
     return tapes
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from actors.vocab.errors import ConfigError
 from pipelines.study.__main__ import app
 from pipelines.study.tape import read_tapes
 from tests.pipelines.recorded import SYMBOL, write_recording
+from tests.pipelines.wrong_input import Refused, refusal_of
 
 
 @pytest.fixture(scope="module")
@@ -58,3 +61,55 @@ def test_a_study_writes_a_page_that_opens_offline(study: str, recording: Path, t
 def test_symbols_that_are_not_recorded_are_refused(recording: Path) -> None:
     with pytest.raises(ConfigError, match=r"ETHUSDT.*BTCUSDT"):
         read_tapes([recording], ["ETHUSDT"])
+
+
+@pytest.fixture
+def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Refused:
+    monkeypatch.chdir(tmp_path)
+    write_recording(tmp_path / "made.gz", seconds=2)
+    lines = gzip.decompress((tmp_path / "made.gz").read_bytes()).splitlines(keepends=True)
+    (tmp_path / "short.txt").write_bytes(b"".join(lines[:20]))
+    (tmp_path / "cut.gz").write_bytes((tmp_path / "made.gz").read_bytes()[:-200])
+    with (tmp_path / "one_side.txt").open("w") as file:
+        for line in lines:
+            received, _, text = line.decode().partition(" ")
+            frame = json.loads(text)
+            if '"bookTicker"' not in text:
+                body = frame.get("data", frame)
+                body.update({side: [] for side in ("a", "asks") if isinstance(body.get(side), list)})
+                file.write(f"{received} {json.dumps(frame)}\n")
+    return refusal_of(app, "pipelines.study", monkeypatch, capsys)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("intensity", "--data", "gone.gz"), "no such recording"),
+        (("markouts", "--data", "cut.gz"), "keep the good part"),
+        (("signals", "--data", "cut.gz"), "keep the good part"),
+        (("intensity", "--data", "one_side.txt"), "is one side missing"),
+        (("markouts", "--data", "one_side.txt"), "is one side missing"),
+        (("microprice", "--data", "one_side.txt"), "is one side missing"),
+        (("intensity", "--data", "short.txt"), "take a longer recording, or a smaller --interval-ms"),
+        (("markouts", "--data", "made.gz", "--html", "nowhere/page.html"), "name a file in a folder that is there"),
+        (("signals", "--data", "made.gz", "--symbols", "ETHUSDT"), "none of the recordings holds it"),
+    ],
+)
+def test_what_cannot_be_studied_is_refused_in_one_line(refused: Refused, arguments: tuple[str, ...], said: str) -> None:
+    assert said in refused(*arguments)
+
+
+def test_seconds_with_a_good_book_too_few_for_signals_are_said(tmp_path: Path) -> None:
+    write_recording(tmp_path / "short.gz", seconds=2)
+
+    result = CliRunner().invoke(app, ["signals", "--data", str(tmp_path / "short.gz"), "--html", str(tmp_path / "p")])
+
+    assert isinstance(result.exception, ConfigError)
+    assert "take a longer recording" in str(result.exception)
+
+
+def test_no_error_is_shown_from_a_handful_of_blocks(recording: Path, tmp_path: Path) -> None:
+    words = ["markouts", "--data", str(recording), "--html", str(tmp_path / "page.html"), "--block-s"]
+
+    assert " ± 0" not in CliRunner().invoke(app, [*words, "10000"]).output
+    assert " ± 0" in CliRunner().invoke(app, [*words, "1"]).output
