@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup mm test check system replays bench clean
+.PHONY: setup mm test check system replays drill bench clean
 .DEFAULT_GOAL := mm
 
 .venv/.ready: pyproject.toml constraints.txt
@@ -30,6 +30,9 @@ system: setup  ## real Ray, real sockets, actors killed
 
 replays: setup  ## whole recordings through the whole fleet, twice each: an hour
 	$(BIN)/python -m pytest -q -s -m full tests/system/test_replays.py
+
+drill: setup  ## fifty symbols while the model server fails in every way and the pool's actors are killed: a quarter of an hour
+	$(BIN)/python -m pytest -q -s -m full tests/system/test_relay_drill.py
 
 bench: setup
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done

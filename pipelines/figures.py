@@ -16,7 +16,7 @@ from actors.console.table import FleetLine, SymbolRow, symbol_row
 from actors.risk.markouts import FillTrace
 from actors.transport.meters import Histogram
 from actors.vocab.config import RiskSettings
-from pipelines.model_figures import model_figures
+from pipelines.model_figures import model_figures, operator_lines
 from pipelines.plan import RunPlan
 
 Status = Mapping[str, Any]
@@ -310,6 +310,10 @@ class Figures:
             for row in self.risk.get("symbols", [])
             if row["symbol"] in shares or row["fills_count"]
         ]
+
+    def operator_lines(self) -> list[str]:
+        """What the operator should hear once about the models."""
+        return operator_lines(self.of("llm:"), self.statuses.get("treasury", {}))
 
     def _llm(self) -> dict[str, Any]:
         members = [status for (role, _), status in self._pool_lives.items() if role != "treasury"]

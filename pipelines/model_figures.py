@@ -1,4 +1,6 @@
-"""The summary's `llm` part: what the pool's members counted, and what it cost by the treasury's book."""
+"""The summary's `llm` part: what the pool's members counted, and what it cost by the treasury's book; and what of it an
+operator should hear at once.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +8,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from actors.console.summary import merge_counts
+from actors.treasury.engine import BUDGET_SPENT
 
 Status = Mapping[str, Any]
-MEMBER_COUNTS = (
-    *("requests", "items", "tokens_in", "tokens_out", "http_429", "errors", "fallbacks", "cache_hits", "retries"),
-)
+MEMBER_COUNTS = ("requests", "items", "http_429", "errors", "fallbacks", "cache_hits", "retries")
 # Of a model, added up over the treasury's lives; the others are as its last life says.
-MODEL_COUNTS = ("calls", "answered", "opinions", "applied", "breaker_opens", "earned_usd", "opinions_usd")
+MODEL_COUNTS = ("calls", "answered", "opinions", "applied", "breaker_opens", "paid_usd", "earned_usd", "opinions_usd")
 
 
 def model_figures(members: Sequence[Status], treasuries: Sequence[Status], relay: Status) -> dict[str, Any]:
@@ -23,6 +24,8 @@ def model_figures(members: Sequence[Status], treasuries: Sequence[Status], relay
     last: Status = treasuries[-1] if treasuries else {}
     total = merge_counts([_numbers(status) for status in members])
     figures: dict[str, Any] = {name: total.get(name, 0) for name in MEMBER_COUNTS}
+    for name in ("tokens_in", "tokens_out"):  # as the treasury believes them
+        figures[name] = sum(int(status.get(name, 0)) for status in treasuries)
     figures["items_per_request_mean"] = round(total["items"] / total["requests"], 2) if total.get("requests") else 0.0
     figures["cost_usd"] = round(float(last.get("cost_usd", 0.0)), 6)
     figures["breaker_opens"] = sum(int(status.get("breaker_opens", 0)) for status in treasuries)
@@ -32,11 +35,25 @@ def model_figures(members: Sequence[Status], treasuries: Sequence[Status], relay
         figures[name] = last.get(name, 0.0)
     figures["idle_s"] = {why: round(spent_s, 1) for why, spent_s in _added(treasuries, "idle_s").items()}
     figures["models"] = models = {name: _model(name, treasuries) for name in last.get("models", {})}
+    # Of this run, as settled; `cost_usd` is the day's, with what a crash left reserved.
+    figures["paid_usd"] = round(sum(row["paid_usd"] for row in models.values()), 6)
     figures["faults"] = _added(list(models.values()), "faults")
     figures["refused"] = next((str(status["refused"]) for status in members if status.get("refused")), "")
     figures["relay_faults"] = dict(relay.get("faults", {}))
     figures["scorecard"] = dict(last.get("scorecard", {}))
     return figures
+
+
+def operator_lines(members: Sequence[Status], treasury: Status) -> list[str]:
+    """Why models are asked no more, for an operator to hear once."""
+    lines = [f"no model is asked: {status['refused']}" for status in members[:1] if status.get("refused")]
+    for name, row in treasury.get("models", {}).items():
+        if row["stopped"]:
+            lines.append(f"{name} is asked no more: {row['stopped']}")
+    if BUDGET_SPENT in treasury.get("idle_s", {}):
+        usd = treasury["budget_usd"]
+        lines.append(f"the day's {usd:g} USD for models are spent: until midnight UTC quotes go on without opinions")
+    return lines
 
 
 def _model(name: str, treasuries: Sequence[Status]) -> dict[str, Any]:

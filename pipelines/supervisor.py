@@ -152,6 +152,7 @@ class Supervisor:
         self._turns: deque[str] = deque()  # quote roles in the order in which they are asked
         self._turns_due = 0.0  # how many of them may be asked by now
         self._asking: dict[str, asyncio.Task[None]] = {}  # the questions to them that are out
+        self._told: set[str] = set()  # lines about models that the operator has heard
         self._given_up: dict[str, str] = {}  # role -> why the registry does not let it live again
         self._quoting_since_s: float | None = None  # when all symbols quoted for the first time
         self._cpu_samples: list[float] = []
@@ -427,6 +428,10 @@ class Supervisor:
                 self._screen.note(f"{role} is given up: {reason}")
             assert self._stop.event is not None
             self._stop.event.set()
+        for news in self._figures.operator_lines():
+            if news not in self._told:
+                self._told.add(news)
+                self._screen.note(news)
         if self._figures.quoting_count() and "first_quote_s" not in self._startup:
             self._startup["first_quote_s"] = self._since_start()
         if self._quoting_since_s is not None:

@@ -17,6 +17,7 @@ VERDICTS = {
     "loses": "it has not earned its cost",
     "open": "which way is not settled yet",
 }
+ROUNDS_FOR_BOUNDS = 2  # fewer have no deviation
 # Net is shared out only where there is some; below this a percentage says nothing.
 NET_USD_MIN = 0.01
 
@@ -28,7 +29,7 @@ def model_sections(llm: Figures, *, net_usd: float) -> list[str]:
         return [*refused, "<p class=muted>It was not asked.</p>"]
     models = llm.get("models", {})
     sections = [*refused, *(f"<p>{html.escape(text)}</p>" for text in _sentences(llm))]
-    sections += [_alarm(f"{name} is asked no more: {row['stopped']}") for name, row in models.items() if row["stopped"]]
+    sections += [_alarm(line) for line in stopped_lines(models)]
     sections.append(rows_table([_model_row(name, row) for name, row in models.items()]))
     if llm.get("scorecard"):
         sections.append("<h3>What the opinions were worth</h3>")
@@ -44,17 +45,29 @@ def model_sections(llm: Figures, *, net_usd: float) -> list[str]:
     return sections
 
 
+def stopped_lines(models: Mapping[str, Figures]) -> list[str]:
+    """A line for each reason why models are asked no more."""
+    reasons = dict.fromkeys(row["stopped"] for row in models.values() if row["stopped"])
+    return [
+        f"asked no more: {', '.join(name for name, row in models.items() if row['stopped'] == why)}: {why}"
+        for why in reasons
+    ]
+
+
 def sentence(model: str, row: Figures) -> str:
     """What a trader wants to know of a model, from its row of the scorecard."""
-    if row["rounds"] < 2:
-        bounds = "too few to say how sure that is"
-    else:
-        low, high = row["net_usd_low"] * 1e3, row["net_usd_high"] * 1e3
-        bounds = f"{low:+.4f} to {high:+.4f} at {row['confidence']:.0%}"
+    earned_usd = row["earned_usd"]
+    effect = f"spared {earned_usd:.4f} USD of losing" if earned_usd >= 0 else f"given up {-earned_usd:.4f} USD of good"
+    said = (
+        f"{model}: {row['opinions']} opinions in {row['rounds']} rounds would have {effect} fills and cost "
+        f"{row['cost_usd']:.4f} USD to ask. "
+    )
+    if row["rounds"] < ROUNDS_FOR_BOUNDS:
+        return said + "That is too little to say more."
+    net, low, high = (row[name] * 1e3 for name in ("net_usd_mean", "net_usd_low", "net_usd_high"))
     return (
-        f"{model}: {row['opinions']} opinions in {row['rounds']} rounds would have spared {row['earned_usd']:+.4f} USD "
-        f"of fills and cost {row['cost_usd']:.4f}. Net of an opinion {row['net_usd_mean'] * 1e3:+.4f} thousandths of a "
-        f"USD ({bounds}): {VERDICTS[row['verdict']]}."
+        f"{said}Net of an opinion {net:+.4f} thousandths of a USD ({low:+.4f} to {high:+.4f} at "
+        f"{row['confidence']:.0%}): {VERDICTS[row['verdict']]}."
     )
 
 
@@ -65,8 +78,8 @@ def _sentences(llm: Figures) -> list[str]:
         f"{llm['requests']:,} calls asked {llm['items']:,} questions, {llm['items_per_request_mean']:.1f} a call; "
         f"{llm['cache_hits']:,} more were answered from memory. {opinions:,} opinions on symbols came of it, of which "
         f"{applied:,} shaped quotes and the others were only measured.",
-        f"The day has cost {llm['cost_usd']:.4f} of {llm.get('budget_usd', 0):g} USD, and "
-        f"{llm.get('forecast_usd', 0):.2f} by midnight UTC at this pace.",
+        f"The calls cost {llm['paid_usd']:.4f} USD. Of the day's {llm['budget_usd']:g} USD {llm['cost_usd']:.4f} are "
+        f"used, what a crash left reserved included; at this pace it is {llm['forecast_usd']:.2f} by midnight UTC.",
     ]
     interval_s, now_s = llm.get("interval_s", 0.0), llm.get("interval_now_s", 0.0)
     if now_s > interval_s:
@@ -88,7 +101,7 @@ def _model_row(name: str, row: Figures) -> dict[str, Any]:
         "of use": row["answered"],
         "opinions": row["opinions"],
         "applied": row["applied"],
-        "cost today, USD": float(row["cost_usd"]),
+        "cost, USD": float(row["paid_usd"]),
         "breaker opened": row["breaker_opens"],
         "now": "stopped" if row["stopped"] else "muted" if row["muted"] else "asked",
     }
@@ -100,14 +113,14 @@ def _worth_table(models: Mapping[str, Figures], net_usd: float) -> str:
     for name, row in models.items():
         if row["opinions"]:
             worth_usd = row["earned_usd"] - row["opinions_usd"]
-            share = f"{worth_usd / net_usd:+.1%}" if abs(net_usd) >= NET_USD_MIN else "–"
+            share = f"{worth_usd / abs(net_usd):+.1%}" if abs(net_usd) >= NET_USD_MIN else "–"
             rows.append(
                 {
                     "model": name,
                     "would have spared, USD": float(row["earned_usd"]),
                     "cost of these, USD": float(row["opinions_usd"]),
                     "worth, USD": float(worth_usd),
-                    "beside the run's net": share,
+                    "share of the run's net": share,
                 }
             )
     return rows_table(rows)

@@ -1,6 +1,7 @@
 """Every call to a model and every opinion that came of it, beside the account's journal: kept to be judged.
 
-A day of fifty symbols once in ten seconds is some 17 000 calls' text and 430 000 opinions, about 200 MB.
+A day of fifty symbols once in ten seconds is some 17 000 calls' text and 430 000 opinions, about 200 MB; the treasury
+keeps `llm.opinions_days` of them.
 """
 
 from __future__ import annotations
@@ -9,7 +10,20 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
-from sqlalchemy import BigInteger, Boolean, Column, Float, Integer, MetaData, String, Table, Text, insert, select
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    delete,
+    insert,
+    select,
+)
 from sqlalchemy.exc import DatabaseError
 
 from actors.journal.store import journal_path, sqlite_engine
@@ -22,7 +36,7 @@ calls = Table(
     "calls",
     metadata,
     Column("call_id", String, primary_key=True),
-    Column("wall_ms", BigInteger, nullable=False),
+    Column("wall_ms", BigInteger, nullable=False, index=True),
     Column("model", String, nullable=False),
     Column("purpose", String, nullable=False),
     Column("prompt", String, nullable=False),
@@ -127,6 +141,13 @@ class OpinionStore:
             for table, rows in ((calls, call_rows), (opinions, opinion_rows)):
                 if rows:
                     connection.execute(insert(table), [msgspec.structs.asdict(row) for row in rows])
+
+    def prune(self, *, before_ms: int) -> int:
+        """Forget calls of before then, with their opinions; how many calls. The file's pages are used again."""
+        old = calls.c.wall_ms < before_ms
+        with self._engine.begin() as connection:
+            connection.execute(delete(opinions).where(opinions.c.call_id.in_(select(calls.c.call_id).where(old))))
+            return int(connection.execute(delete(calls).where(old)).rowcount)
 
     def read_calls(self) -> Iterator[CallRow]:
         """In the order in which they were made."""

@@ -166,6 +166,7 @@ class SimPool:
             model_limits=self._model_limits,
             day=self.now_ns // DAY_NS,
             now_ns=self.now_ns,
+            chance=self._chance,
             spent_nusd=None if first else dict(self._ahead),
             after_crash=not first,
         )

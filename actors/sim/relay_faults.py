@@ -81,7 +81,7 @@ STAGES = (
     Stage("nested", RelayFaults(nested=1.0)),
     Stage("truncated", RelayFaults(truncated=1.0), opens_breakers=False),  # its first items are good
     Stage("nonsense", RelayFaults(nonsense=1.0)),
-    Stage("rule_breaking", RelayFaults(rule_breaking=0.5), opens_breakers=False),
+    Stage("rule_breaking", RelayFaults(rule_breaking=0.7), opens_breakers=False),
     Stage("lying_usage", RelayFaults(lying_usage=1.0), opens_breakers=False),
     Stage("key_revoked", RelayFaults(key_revoked=True)),
 )

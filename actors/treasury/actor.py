@@ -90,10 +90,13 @@ class TreasuryActor:
             model_limits=limits,
             day=self._day,
             now_ns=host.clock.now_ns(),
+            chance=host.rng,
             spent_nusd=spent.nusd,
             after_crash=spent.after_crash,
         )
         self._opinions = OpinionStore(opinions_path(host.run.journal_url))
+        kept_ms = host.settings.llm.opinions_days * DAY_NS // NS_PER_MS
+        self._opinions.prune(before_ms=host.clock.wall_ns() // NS_PER_MS - kept_ms)
         for row in self._opinions.read_opinions():
             self._engine.scorecard.add(scored_of(row))
         self._marks = host.links.subscriber(self._on_marks)

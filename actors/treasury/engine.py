@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
+from random import Random
 from typing import Any
 
 import msgspec
@@ -41,8 +42,8 @@ RETRY_AFTER_MAX_S = 300.0
 # Usage above so many times the reservation, which holds the longest possible answer, is a lie and not believed.
 USAGE_TIMES_MAX = 2
 SIGNAL, RISK = "signal", "risk"
-# A muted model is asked this many times less often, and only to measure.
-MEASURED_EVERY = 10
+# Share of the calls that go to a muted model all the same, to measure it.
+MEASURED_SHARE = 0.1
 # Why nobody is asked.
 BUDGET_SPENT, BREAKERS_OPEN, ALL_STOPPED = "budget spent", "breakers open", "all models stopped"
 # How often the interval may change.
@@ -135,6 +136,7 @@ Command = Send | KeepAhead | JournalCall | JournalScored
 class _Waiting(msgspec.Struct):
     request: SpendRequest
     since_ns: int
+    measures: bool  # drawn to go to a muted model, where there is one
 
 
 class _Reservation(msgspec.Struct):
@@ -155,12 +157,14 @@ class TreasuryEngine:
         model_limits: Mapping[str, Limits],
         day: int,
         now_ns: int,
+        chance: Random,
         spent_nusd: Mapping[str, int] | None = None,
         after_crash: bool = False,
     ) -> None:
         """`spent_nusd`: money of `day` by scope, when there was an earlier life; `after_crash`: its calls may run."""
         self._settings = settings
         self._prices = prices
+        self._chance = chance
         self._ttl_ms = int(settings.deadline_s * 1000)
         self._chains = {
             SIGNAL: _chain(settings.signal_model, settings.signal_fallbacks),
@@ -204,8 +208,9 @@ class TreasuryEngine:
         journal: list[Command] = []
         match event:
             case Asked(peer, request):
-                waiting = _Waiting(request, now_ns)
-                self._queue[peer, request.purpose] = waiting  # an older one's place is kept
+                older = self._queue.get((peer, request.purpose))
+                measures = older.measures if older is not None else self._measures()
+                self._queue[peer, request.purpose] = _Waiting(request, now_ns, measures)  # an older one's place is kept
             case Ended(peer, settle):
                 self._settle((peer, settle.request_no), settle, now_ns)
             case Recorded(peer, call):
@@ -239,7 +244,7 @@ class TreasuryEngine:
         commands: list[Command] = []
         full: set[str] = set()  # scopes that somebody further ahead waits for
         for (peer, purpose), waiting in list(self._queue.items()):
-            model = self._route(waiting.request, now_ns)
+            model = self._route(waiting, now_ns)
             if not model:
                 continue
             scopes = (self._scopes[""], self._scopes[model])
@@ -253,13 +258,17 @@ class TreasuryEngine:
             commands += self._grant(peer, waiting, model, scopes, now_ns)
         return commands
 
-    def _route(self, request: SpendRequest, now_ns: int) -> str:
+    def _measures(self) -> bool:
+        """Whether a request that comes now is of the random tenth by which muted models are measured on."""
+        return bool(self._muted) and self._chance.random() < MEASURED_SHARE
+
+    def _route(self, waiting: _Waiting, now_ns: int) -> str:
         """The first model of the chain that may be asked and paid for; empty when none may."""
+        request = waiting.request
         chain = self._chains.get(request.purpose, ())
         muted = self._muted if request.purpose == SIGNAL else frozenset()
-        # A muted model is measured on by the tenth call, and asked at all others only if nobody else is there.
-        measure = self.counts["granted"] % MEASURED_EVERY == 0
-        for model in sorted(chain, key=lambda model: ((model in muted) != measure, model == request.avoid)):
+        # Others than the tenth go to a muted model only if nobody else is there.
+        for model in sorted(chain, key=lambda model: ((model in muted) != waiting.measures, model == request.avoid)):
             if self._affords(model, request.tokens) and self._breakers[model].allows(now_ns):
                 return model
         return ""
@@ -267,12 +276,13 @@ class TreasuryEngine:
     def _note_idle(self, now_ns: int) -> None:
         """Time since the last look, for each reason why a request waits that is not a limit's."""
         passed_ns, self._idle_seen_ns = now_ns - self._idle_seen_ns, now_ns
-        for why in {self._why_idle(waiting.request, now_ns) for waiting in self._queue.values()} - {""}:
+        for why in {self._why_idle(waiting, now_ns) for waiting in self._queue.values()} - {""}:
             self._idle_ns[why] += passed_ns
 
-    def _why_idle(self, request: SpendRequest, now_ns: int) -> str:
-        if self._route(request, now_ns):
+    def _why_idle(self, waiting: _Waiting, now_ns: int) -> str:
+        if self._route(waiting, now_ns):
             return ""
+        request = waiting.request
         chain = self._chains.get(request.purpose, ())
         if all(self._breakers[model].stopped for model in chain):
             return ALL_STOPPED
@@ -329,13 +339,18 @@ class TreasuryEngine:
         price = self._prices.of(model)
         tally.calls += outcome != spending.UNSENT
         tally.answered += outcome == spending.OK
-        tokens_in, tokens_out = self._believed(model, settle, reservation.request.tokens)
+        claimed = (settle.tokens_in, settle.tokens_out)
+        tokens_in, tokens_out = _believed(*claimed, reservation.request.tokens)
+        if (tokens_in, tokens_out) != claimed:
+            self.counts["usage_not_believed"] += 1
+            tally.faults[Fault.USAGE] += 1
         tokens, nusd = tokens_in + tokens_out, price.nusd(tokens_in, tokens_out)
         if outcome == spending.LOST:
             tokens = reservation.request.tokens
             nusd = tokens * price.nusd_max
         for scope, hold in reservation.holds:
             scope.settle(hold, sent=outcome != spending.UNSENT, tokens=tokens, nusd=nusd, now_ns=now_ns)
+        tally.paid_usd += nusd / NUSD
         self.counts["tokens_in"] += tokens_in
         self.counts["tokens_out"] += tokens_out
         self.counts[f"outcome.{outcome}"] += 1
@@ -351,17 +366,9 @@ class TreasuryEngine:
                 breaker.stop(settle.text)
             case _:
                 breaker.ended(good=outcome == spending.OK, now_ns=now_ns)
-        if settle.text and outcome not in (spending.OK, spending.UNSENT):
+        # A stopped model has a line of its own, however many calls were on their way to it.
+        if settle.text and outcome not in (spending.OK, spending.UNSENT, spending.STOPPED):
             self.faults.append(f"{model}: {settle.text}")
-
-    def _believed(self, model: str, settle: SpendSettle, reserved: int) -> tuple[int, int]:
-        most = USAGE_TIMES_MAX * reserved
-        if settle.tokens_in + settle.tokens_out <= most:
-            return settle.tokens_in, settle.tokens_out
-        self.counts["usage_not_believed"] += 1
-        self._tallies[model].faults[Fault.USAGE] += 1
-        tokens_in = min(settle.tokens_in, most)
-        return tokens_in, min(settle.tokens_out, most - tokens_in)
 
     def _expire(self, now_ns: int) -> None:
         for key, one in [(key, one) for key, one in self._open.items() if now_ns >= one.expires_ns]:
@@ -383,7 +390,11 @@ class TreasuryEngine:
 
     def _record(self, peer: str, call: CallRecord, now_ns: int) -> JournalCall:
         call_id = f"{peer}#{call.request_no}"
-        nusd = self._prices.of(call.model).nusd(call.tokens_in, call.tokens_out)
+        reservation = self._open.get((peer, call.request_no))
+        reserved = reservation.request.tokens if reservation is not None else self._settings.batch_tokens_max
+        tokens_in, tokens_out = _believed(call.tokens_in, call.tokens_out, reserved)
+        call = msgspec.structs.replace(call, tokens_in=tokens_in, tokens_out=tokens_out)
+        nusd = self._prices.of(call.model).nusd(tokens_in, tokens_out)
         cost_usd = nusd / NUSD / max(1, len(call.items))
         tally = self._tallies[call.model]
         opinions = []
@@ -431,7 +442,7 @@ class TreasuryEngine:
 
     def _interval_s(self) -> float:
         """Where every model of the chain is muted, a tenth of the questions is enough to go on measuring."""
-        stretch = MEASURED_EVERY if self._muted.issuperset(self._chains[SIGNAL]) else 1.0
+        stretch = 1 / MEASURED_SHARE if self._muted.issuperset(self._chains[SIGNAL]) else 1.0
         return self._settings.opinion_interval_s * max(stretch, self._pace.stretch)
 
     def spent_nusd(self) -> dict[str, int]:
@@ -445,6 +456,8 @@ class TreasuryEngine:
             "waiting": len(self._queue),
             "in_flight": len(self._open),
             "cost_usd": self._scopes[""].spent_nusd / NUSD,
+            "tokens_in": self.counts["tokens_in"],
+            "tokens_out": self.counts["tokens_out"],
             "forecast_usd": self._pace.forecast_usd(self._left_s),
             "budget_usd": self._settings.usd_per_day_max,
             "interval_s": self._settings.opinion_interval_s,
@@ -473,7 +486,10 @@ class TreasuryEngine:
                 if name
             },
             "scorecard": {model: card.row() for model, card in self.scorecard.cards.items()},
-            "faults": [*self.faults, *(one.stopped for one in self._breakers.values() if one.stopped)],
+            "faults": [
+                *self.faults,
+                *(f"{name}: {one.stopped}" for name, one in self._breakers.items() if one.stopped),
+            ],
         }
 
     def _breaker(self) -> Breaker:
@@ -481,6 +497,14 @@ class TreasuryEngine:
         return Breaker(
             error_share=settings.breaker_error_share, window_s=settings.breaker_window_s, open_s=settings.breaker_open_s
         )
+
+
+def _believed(tokens_in: int, tokens_out: int, reserved: int) -> tuple[int, int]:
+    """A usage as the server claims it, cut to what can be true of a call for which so much was reserved."""
+    most = USAGE_TIMES_MAX * reserved
+    if tokens_in + tokens_out <= most:
+        return tokens_in, tokens_out
+    return min(tokens_in, most), min(tokens_out, most - min(tokens_in, most))
 
 
 def _chain(first: str, fallbacks: Sequence[str]) -> tuple[str, ...]:

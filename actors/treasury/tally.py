@@ -13,6 +13,7 @@ class Tally:
     def __init__(self) -> None:
         self.calls = 0  # ended, one way or another
         self.answered = 0  # with something usable
+        self.paid_usd = 0.0  # as settled; the day's book also counts what a crash left reserved
         self.opinions = 0
         self.applied = 0
         self.earned_usd = 0.0  # by opinions scored in this life; see `scorecard.py`
@@ -24,6 +25,7 @@ class Tally:
         return {
             "calls": self.calls,
             "answered": self.answered,
+            "paid_usd": self.paid_usd,
             "opinions": self.opinions,
             "applied": self.applied,
             "earned_usd": self.earned_usd,

@@ -13,7 +13,8 @@ ROW: dict[str, Any] = {
     "answered": 15,
     "opinions": 300,
     "applied": 270,
-    "cost_usd": 0.02,
+    "cost_usd": 0.03,
+    "paid_usd": 0.02,
     "breaker_opens": 2,
     "earned_usd": 0.05,
     "opinions_usd": 0.01,
@@ -37,7 +38,8 @@ LLM: dict[str, Any] = {
     "items": 320,
     "items_per_request_mean": 16.0,
     "cache_hits": 4,
-    "cost_usd": 0.02,
+    "cost_usd": 0.03,
+    "paid_usd": 0.02,
     "budget_usd": 5.0,
     "forecast_usd": 2.5,
     "interval_s": 10.0,
@@ -60,13 +62,16 @@ def test_a_run_without_questions_says_so_and_why() -> None:
 
 def test_cost_budget_and_use_are_told_in_words() -> None:
     text = page()
-    assert "0.0200 of 5 USD, and 2.50 by midnight" in text
+    assert "The calls cost 0.0200 USD. Of the day&#x27;s 5 USD 0.0300 are used" in text
+    assert "it is 2.50 by midnight UTC" in text
     assert "300 opinions on symbols came of it, of which 270 shaped quotes" in text
 
 
-def test_a_stopped_model_is_told_with_its_remedy() -> None:
-    text = page(models={"m": ROW | {"stopped": "HTTP 401: the key is refused: check it, then restart"}})
-    assert "<p class=bad>m is asked no more: HTTP 401: the key is refused: check it, then restart</p>" in text
+def test_stopped_models_are_told_with_the_remedy_a_line_for_each_reason() -> None:
+    refused = ROW | {"stopped": "HTTP 401: the key is refused: check it, then restart"}
+    text = page(models={"m": refused, "n": refused, "o": ROW | {"stopped": "unknown to the server"}})
+    assert "<p class=bad>asked no more: m, n: HTTP 401: the key is refused: check it, then restart</p>" in text
+    assert "<p class=bad>asked no more: o: unknown to the server</p>" in text
     assert "<td>stopped" in text
 
 
@@ -94,12 +99,15 @@ def test_each_way_of_failing_is_counted_by_model_beside_what_the_simulation_did(
 
 def test_what_opinions_were_worth_stands_beside_the_runs_net() -> None:
     assert "+10.0%" in page(net_usd=0.4)  # 0.05 spared, 0.01 paid
+    assert "+10.0%" in page(net_usd=-0.4)  # what it adds counts as added
     assert "+10.0%" not in page(net_usd=0.0)
 
 
-def test_a_sentence_names_its_doubt() -> None:
+def test_a_sentence_says_what_was_spared_or_given_up_and_names_its_doubt() -> None:
+    assert "300 opinions in 9 rounds would have spared 0.0500 USD of losing fills" in sentence("m", CARD)
+    assert "given up 0.0500 USD of good fills" in sentence("m", CARD | {"earned_usd": -0.05})
     assert "(-0.2000 to +0.4000 at 95%): which way is not settled yet" in sentence("m", CARD)
-    assert "too few to say how sure" in sentence("m", CARD | {"rounds": 1})
+    assert "too little to say more" in sentence("m", CARD | {"rounds": 1})
 
 
 def test_names_with_markup_stay_text() -> None:

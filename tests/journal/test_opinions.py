@@ -35,3 +35,14 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert [(row.symbol, row.applied) for row in store.read_opinions()] == [("A", True), ("B", False)]
     assert next(store.read_opinions()) == OPINION
     store.close()
+
+
+def test_old_calls_leave_with_their_opinions(tmp_path: Path) -> None:
+    store = OpinionStore(opinions_path(f"sqlite:///{tmp_path}/journal.sqlite"))
+    old, new = CallRow.of("llm~1#7", 1_000, CALL, 1), CallRow.of("llm~1#8", 2_000, CALL, 1)
+    kept = msgspec.structs.replace(OPINION, call_id="llm~1#8")
+    store.write([old, new], [OPINION, kept])
+    assert store.prune(before_ms=2_000) == 1
+    assert (list(store.read_calls()), list(store.read_opinions())) == ([new], [kept])
+    assert store.prune(before_ms=2_000) == 0
+    store.close()

@@ -13,6 +13,7 @@ from actors.sim.relay_limits import RelayLimits
 from actors.treasury.prices import Price, PriceList
 from actors.vocab.config import LlmSettings
 from actors.vocab.opinions import SignalInputs
+from actors.vocab.spending import Fault
 
 DEEPSEEK, GEMINI = "deepseek/v3-2", "google/gemini-2.5-flash"
 PRICES = PriceList(
@@ -25,6 +26,25 @@ PRICES = PriceList(
 )
 PROMPTS = {"signal": Prompt("signal.v1", "rows"), "risk": Prompt("risk.v1", "risk_score")}
 PURPOSES = {"signal": Purpose(0.3, 60, 90), "risk": Purpose(0.1, 512, 0)}
+# Each way of failing of the simulated relay -> how it is counted here.
+COUNTED = {
+    "slow": {Fault.NO_ANSWER},
+    "limited": {Fault.LIMITED},
+    "error_5xx": {Fault.SERVER_ERROR, Fault.UNAVAILABLE},
+    "down": {Fault.UNAVAILABLE},
+    "never": {Fault.NO_ANSWER},
+    "trickle": {Fault.NOT_FINISHED},
+    "cut": {Fault.BROKE_OFF},
+    "empty": {Fault.EMPTY},
+    "enormous": {Fault.TOO_LONG},
+    "not_utf8": {Fault.NOT_UTF8},
+    "nested": {Fault.TOO_DEEP},
+    "truncated": {Fault.CUT_OFF, Fault.NOT_JSON},
+    "nonsense": {Fault.NOT_JSON, Fault.NOT_SCHEMA, Fault.EMPTY},
+    "rule_breaking": {Fault.OUT_OF_BOUNDS},
+    "lying_usage": {Fault.USAGE},
+    "key_revoked": {Fault.KEY_REFUSED},
+}
 
 
 def inputs(symbol: str, *, toxic_flow: float = 0.1, mid_price: float = 1.0) -> SignalInputs:

@@ -12,7 +12,7 @@ from actors.sim.relay_faults import EXCLUSIVE, RelayDrill, RelayFaults, drill_s
 from actors.sim.relay_limits import RelayLimits
 from actors.vocab.opinions import RegimeView
 from actors.vocab.spending import Fault
-from tests.llm.kit import DEEPSEEK, GEMINI, sim_pool
+from tests.llm.kit import COUNTED, DEEPSEEK, GEMINI, sim_pool
 
 BACKLOG: dict[str, Any] = {
     "opinion_interval_s": 1.0,
@@ -126,27 +126,6 @@ def test_everything_goes_wrong_at_once(seed: int) -> None:
         if isinstance(view, RegimeView):
             assert 0.0 <= min(view.bid_factor, view.ask_factor) <= max(view.bid_factor, view.ask_factor) <= 1.0
             assert 0.0 <= view.spread_bps_min <= 200.0
-
-
-# Each way of failing of the simulated relay -> how it is counted here.
-COUNTED = {
-    "slow": {Fault.NO_ANSWER},
-    "limited": {Fault.LIMITED},
-    "error_5xx": {Fault.SERVER_ERROR, Fault.UNAVAILABLE},
-    "down": {Fault.UNAVAILABLE},
-    "never": {Fault.NO_ANSWER},
-    "trickle": {Fault.NOT_FINISHED},
-    "cut": {Fault.BROKE_OFF},
-    "empty": {Fault.EMPTY},
-    "enormous": {Fault.TOO_LONG},
-    "not_utf8": {Fault.NOT_UTF8},
-    "nested": {Fault.TOO_DEEP},
-    "truncated": {Fault.CUT_OFF, Fault.NOT_JSON},
-    "nonsense": {Fault.NOT_JSON, Fault.NOT_SCHEMA, Fault.EMPTY},
-    "rule_breaking": {Fault.OUT_OF_BOUNDS},
-    "lying_usage": {Fault.USAGE},
-    "key_revoked": {Fault.KEY_REFUSED},
-}
 
 
 def counted_by_stage(pool: SimPool, seconds: int) -> dict[str, Counter[str]]:

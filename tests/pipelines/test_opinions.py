@@ -32,8 +32,8 @@ def test_report_shows_cost_and_what_was_earned(run_dir: Path, capsys: pytest.Cap
     text = " ".join(capsys.readouterr().out.split())
     assert "1970-01-02 m signal 1 2 9 5 700" in text
     # A quarter of 100 USD of sales was left out before a rise of 10 bps, less 2 bps of spread.
-    assert "m: 1 opinions in 0 rounds would have spared +0.0200 USD" in text
-    assert "which way is not settled yet" in text
+    assert "m: 1 opinions in 0 rounds would have spared 0.0200 USD of losing fills" in text
+    assert "too little to say more" in text
 
 
 def test_replay_reads_the_answers_again(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import itertools
+from random import Random
 from typing import Any
 
 import pytest
 
-from actors.treasury.engine import Asked, Came, Command, Ended, KeepAhead, Left, Send, Timer, TreasuryEngine
+from actors.treasury.engine import (
+    Asked,
+    Came,
+    Command,
+    Ended,
+    JournalCall,
+    KeepAhead,
+    Left,
+    Recorded,
+    Send,
+    Timer,
+    TreasuryEngine,
+)
 from actors.treasury.prices import NUSD
 from actors.treasury.scope import Limits
 from actors.vocab import spending
 from actors.vocab.config import LlmSettings
+from actors.vocab.opinions import CallRecord, OpinionItem
 from actors.vocab.spending import Fault, PoolState, SpendGrant, SpendRequest, SpendSettle
 from actors.vocab.units import NS_PER_S
 from tests.llm.kit import DEEPSEEK, GEMINI, PRICES
@@ -30,6 +45,7 @@ class Script:
             model_limits=model_limits or {},
             day=0,
             now_ns=0,
+            chance=Random(1),
             **(life or {}),
         )
         self.told: list[Command] = []
@@ -228,7 +244,7 @@ def test_a_stopped_model_is_told_to_all_and_never_asked_again() -> None:
     one.ask("b", 3600 * S)
     one.give(Timer(0), 7200 * S)
     assert one.granted_nos == [1]
-    assert "HTTP 401: the key is refused" in one.engine.figures()["faults"]
+    assert one.engine.figures()["faults"] == [f"{DEEPSEEK}: HTTP 401: the key is refused"]
 
 
 def test_a_model_has_limits_of_its_own_beside_the_accounts() -> None:
@@ -300,3 +316,33 @@ def test_an_open_breaker_and_a_stop_are_told_apart() -> None:
     one.give(Timer(0), 40 * S)
     assert one.engine.figures()["idle_s"] == {"breakers open": 29.0, "all models stopped": 3.0}
     assert model(one)["faults"] == {Fault.KEY_REFUSED: 1}
+
+
+def test_several_refusals_of_one_key_are_one_line() -> None:
+    one = Script(signal_fallbacks=())
+    first, second = one.ask("llm:0", 0), one.ask("llm:1", 2 * S)
+    for peer, request_no in (("llm:0", first), ("llm:1", second)):
+        one.end(peer, request_no, 3 * S, spending.STOPPED, text="HTTP 401", fault=Fault.KEY_REFUSED)
+    assert one.engine.figures()["faults"] == [f"{DEEPSEEK}: HTTP 401"]
+
+
+def test_a_muted_model_is_asked_at_a_random_tenth_of_the_calls() -> None:
+    one = Script(requests_per_min=60_000, tokens_per_min=10**9, usd_per_day_max=10**6)
+    one.engine._muted = frozenset({DEEPSEEK})
+    for n in range(1_000):
+        one.end("llm:0", one.ask("llm:0", n * S), n * S, tokens_in=1)
+    measured = [n for n, grant in enumerate(one.granted) if grant.model == DEEPSEEK]
+    assert 70 < len(measured) < 130
+    assert all(one.granted[n].shadow for n in measured)
+    assert len({after - before for before, after in itertools.pairwise(measured)}) > 10  # no rhythm
+
+
+def test_a_lie_about_usage_spoils_neither_journal_nor_scorecard() -> None:
+    one = Script()
+    request_no = one.ask("llm:0", 0)
+    item = OpinionItem("A", "bid", 0.8, 1.0, 0.6, True)
+    call = CallRecord(request_no, DEEPSEEK, "signal", "signal.v1", "abc", "A,1", "{}", 10**9, 10**9, 800, (item,))
+    one.give(Recorded("llm:0", call), S)
+    (kept,) = (command for command in one.told if isinstance(command, JournalCall))
+    assert (kept.call.tokens_in, kept.call.tokens_out) == (2000, 0)  # twice what was reserved
+    assert kept.nusd == 2000 * 420

@@ -20,6 +20,9 @@ class LlmSettings(Settings):
     stake_usd: float = Field(
         100.0, gt=0, description="fills of one side within 30 s that an opinion may spare; turnover of a symbol / 2"
     )
+    opinions_days: int = Field(
+        7, ge=1, le=3_650, description="calls and opinions older than this leave the journal at a start"
+    )
     base_url: str = Field("", description="empty: the simulated relay")
     key_env: str = Field("HOLYSHEEP_API_KEY", description="environment variable that holds the key")
     key_file: str = Field("", description="or a file only its owner can read (0600)")
