@@ -58,7 +58,10 @@ def read_endpoints(path: Path, *, venues: Sequence[str], symbols: Sequence[str])
     try:
         found = msgspec.json.decode(path.read_bytes(), type=Endpoints)
     except OSError as error:
-        raise ConfigError(f"--venue-endpoints {path}: cannot be read ({error.strerror})") from None
+        raise ConfigError(
+            f"--venue-endpoints {path}: cannot be read ({error.strerror}); "
+            "python -m pipelines.sim --endpoints-file writes it"
+        ) from None
     except msgspec.DecodeError as error:
         raise ConfigError(
             f"--venue-endpoints {path}: not what python -m pipelines.sim --endpoints-file writes ({error})"

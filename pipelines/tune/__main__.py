@@ -212,8 +212,8 @@ def _tune(tuning: Tuning, outcomes: Outcomes) -> int:
     if walk is None:
         (tuning.folder / BEST).unlink(missing_ok=True)
         print(
-            f"no trial has {tuning.fills_min} fills: take longer recordings, a search with narrower spreads, or a "
-            "smaller --fills-min",
+            f"no trial was filled often enough (--fills-min {tuning.fills_min}): take longer recordings with both "
+            "sides of the book, a search with narrower spreads, or a smaller --fills-min",
             file=sys.stderr,
         )
         return ExitCode.FAILED

@@ -116,6 +116,8 @@ def evidence_lines(
         lines.append(
             f"WARNING: {walk.best_fills_count} fills say little: take longer recordings, or a larger --fills-min."
         )
+    if walk.is_flat:
+        lines.append("WARNING: every trial did the same: does the model use what was searched? See docs/models.md.")
     if walk.best == 0:
         lines.append("The defaults did best: these are they.")
     return lines

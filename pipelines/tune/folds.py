@@ -189,6 +189,7 @@ class Walk(msgspec.Struct, frozen=True):
     default_score: float  # of the defaults, on all windows
     out_of_sample: float
     default_out_of_sample: float
+    is_flat: bool = False  # every trial did the same: nothing that was searched is used
 
     @property
     def is_thin(self) -> bool:
@@ -227,6 +228,7 @@ def walk_forward(trials: Mapping[int, Sequence[Outcome]], score: Score, *, fills
         score(added(trials[0])),
         score(added([trials[fold.chosen][fold.window] for fold in folds])),
         score(added(trials[0][1:])),
+        is_flat=len(trials) > 1 and all(outcomes == trials[0] for outcomes in trials.values()),
     )
 
 

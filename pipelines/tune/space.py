@@ -131,7 +131,10 @@ def _parse(text: str) -> Search:
     if isinstance(model, type) and issubclass(model, BaseModel) and name in model.model_fields:
         kind = model.model_fields[name].annotation
     else:
-        load_settings(overrides=[f"{key}=0"])  # says which key was meant
+        try:
+            load_settings(overrides=[f"{key}=0"])
+        except ConfigError as error:  # says which key was meant
+            raise ConfigError(f"--search {text}: {str(error).removeprefix(f'--set {key}=0: ')}") from None
         raise AssertionError("unreachable: an unknown key is refused")
     if ":" not in said:
         return _choices(text, key, said)

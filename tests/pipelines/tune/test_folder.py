@@ -94,6 +94,11 @@ def test_the_conf_file_warns_of_a_choice_that_has_hardly_traded() -> None:
     ]
 
 
+def test_the_conf_file_warns_where_nothing_that_was_searched_is_used() -> None:
+    flat = evidence(msgspec.structs.replace(walk(best=0, out_of_sample=-1.0), is_flat=True))
+    assert any(line.startswith("WARNING: every trial did the same") for line in flat)
+
+
 def test_a_row_for_each_trial_and_window(tmp_path: Path) -> None:
     import pyarrow.parquet as pq
 

@@ -182,6 +182,15 @@ def test_a_trial_without_a_fill_is_not_chosen_for_losing_nothing() -> None:
     assert walk_forward({0: [hour(0, 0), hour(0, 0)]}, net_usd_per_h) is None
 
 
+def test_trials_that_all_did_the_same_are_told_apart_from_a_choice() -> None:
+    same, other = [hour(-2, 9), hour(-2, 9)], [hour(-1, 9), hour(-2, 9)]
+
+    for trials, is_flat in (({0: same, 1: same}, True), ({0: same, 1: other}, False), ({0: same}, False)):
+        walk = walk_forward(trials, net_usd_per_h)
+        assert walk is not None
+        assert walk.is_flat is is_flat
+
+
 def test_a_trial_with_too_few_fills_is_not_chosen() -> None:
     trials = {0: [hour(-2, 9), hour(-2, 9)], 1: [hour(5, 2), hour(5, 7)], 2: [hour(1, 5), hour(1, 5)]}
 
