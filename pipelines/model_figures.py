@@ -31,7 +31,7 @@ def model_figures(members: Sequence[Status], treasuries: Sequence[Status], relay
     figures["breaker_opens"] = sum(int(status.get("breaker_opens", 0)) for status in treasuries)
     figures["outcomes"] = _added(treasuries, "outcomes")
     figures["forecast_usd"] = round(float(last.get("forecast_usd", 0.0)), 6)
-    for name in ("budget_usd", "interval_s", "interval_stretch", "interval_now_s"):
+    for name in ("budget_usd", "stake_usd", "interval_s", "interval_stretch", "interval_now_s"):
         figures[name] = last.get(name, 0.0)
     figures["idle_s"] = {why: round(spent_s, 1) for why, spent_s in _added(treasuries, "idle_s").items()}
     figures["models"] = models = {name: _model(name, treasuries) for name in last.get("models", {})}

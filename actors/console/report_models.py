@@ -17,6 +17,10 @@ VERDICTS = {
     "loses": "it has not earned its cost",
     "open": "which way is not settled yet",
 }
+STAKE = (
+    "Supposing that {:g} USD would be filled a side within the 30 seconds that an opinion is about. Worth is what was "
+    "spared less what was paid; its share of the run's net only compares: fills that were left out are not in the net."
+)
 ROUNDS_FOR_BOUNDS = 2  # fewer have no deviation
 # Net is shared out only where there is some; below this a percentage says nothing.
 NET_USD_MIN = 0.01
@@ -34,7 +38,7 @@ def model_sections(llm: Figures, *, net_usd: float) -> list[str]:
     if llm.get("scorecard"):
         sections.append("<h3>What the opinions were worth</h3>")
         sections += [f"<p>{html.escape(sentence(name, row))}</p>" for name, row in llm["scorecard"].items()]
-        sections.append(_worth_table(models, net_usd))
+        sections += [_worth_table(models, net_usd), f"<p class=muted>{html.escape(STAKE.format(llm['stake_usd']))}</p>"]
     if llm.get("faults"):
         sections += ["<h3>What went wrong with calls and answers</h3>", _faults_table(llm)]
     if llm.get("relay_faults"):

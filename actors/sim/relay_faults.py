@@ -69,7 +69,7 @@ class Stage(msgspec.Struct, frozen=True):
 
 STAGES = (
     Stage("slow", RelayFaults(latency_times=6.0)),
-    Stage("limited", RelayFaults(limited=0.5), opens_breakers=False),
+    Stage("limited", RelayFaults(limited=1.0), opens_breakers=False),
     Stage("error_5xx", RelayFaults(error_5xx=1.0)),
     Stage("down", RelayFaults(down=True)),
     Stage("never", RelayFaults(never=1.0)),

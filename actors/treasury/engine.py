@@ -459,6 +459,7 @@ class TreasuryEngine:
             "tokens_in": self.counts["tokens_in"],
             "tokens_out": self.counts["tokens_out"],
             "forecast_usd": self._pace.forecast_usd(self._left_s),
+            "stake_usd": self._settings.stake_usd,
             "budget_usd": self._settings.usd_per_day_max,
             "interval_s": self._settings.opinion_interval_s,
             "interval_stretch": self._pace.stretch,

@@ -41,6 +41,7 @@ LLM: dict[str, Any] = {
     "cost_usd": 0.03,
     "paid_usd": 0.02,
     "budget_usd": 5.0,
+    "stake_usd": 100.0,
     "forecast_usd": 2.5,
     "interval_s": 10.0,
     "interval_now_s": 10.0,

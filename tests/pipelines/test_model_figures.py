@@ -22,7 +22,7 @@ def treasury(calls: int, cost_usd: float, faults: dict[str, int], stopped: str =
     }
     return {
         **{"cost_usd": cost_usd, "breaker_opens": 1, "outcomes": {"ok": calls - 1}, "idle_s": {"breakers open": 1.25}},
-        **{"budget_usd": 5.0, "interval_s": 10.0, "interval_stretch": 1.0, "interval_now_s": 10.0},
+        **{"budget_usd": 5.0, "stake_usd": 100.0, "interval_s": 10.0, "interval_stretch": 1.0, "interval_now_s": 10.0},
         "models": {"m": row},
     }
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import time
 from collections import Counter
@@ -17,6 +18,7 @@ from hdrh.histogram import HdrHistogram
 
 from actors.console.summary import failures
 from actors.sim.relay_faults import drill_s
+from actors.vocab.units import NS_PER_S
 from pipelines.symbols import universe_symbols
 from tests.llm.kit import COUNTED
 from tests.system.fleet import CALM, SLACK_S, RunningFleet, running_fleet
@@ -24,6 +26,8 @@ from tests.system.test_top50 import TWO_SIDED_MIN, two_sided_share
 
 GATEWAY, SIM = "gateway:binance_perp", "sim:binance"
 LOOK_S = 0.5
+# When no model is left to be asked; so short a time that one order on its way may cost a tenth of it.
+LAST_NS, LAST_SHARE_MIN = 20 * NS_PER_S, 0.5
 # Half of all orders may be a quarter slower by chance, not more: five minutes are compared with five others.
 SLOWER_MAX = 1.25
 # The day's money must last for the drill, which tests other things; breakers must open and close several times.
@@ -52,11 +56,9 @@ def drilled(
         watch = Watch(fleet, timeout_s=drill_s(fault_s) + 60 + SLACK_S)
         watch.until(lambda: watch.stage == "never" and watch.in_flight("llm:0"), what="a call that is not answered")
         watch.kill9("llm:0")
-        watch.until(lambda: treasury_dies_after in watch.seen[:-1], what=f"the end of {treasury_dies_after}")
+        watch.until(lambda: watch.past(treasury_dies_after), what=f"the end of {treasury_dies_after}")
         watch.kill9("treasury")
         watch.until(lambda: watch.stage == "key_revoked" and watch.stopped(), what="the end of all models")
-        fleet.until(fleet.all_quoting, timeout_s=SLACK_S, what="quotes at the end")
-        fleet.until(fleet.agreed, timeout_s=SLACK_S, what="agreement with the venue")
         ended_ns = time.time_ns()
         code = fleet.stop()
         summary: dict[str, Any] = json.loads((fleet.plan.run_dir / "summary.json").read_text())
@@ -67,6 +69,8 @@ def drilled(
     assert set(summary["restarts"]) == {"llm:0", "treasury"}
     shares = {symbol: two_sided_share(truth, symbol, began_ns, ended_ns, ()) for symbol in symbols}
     assert {symbol: share for symbol, share in shares.items() if share < TWO_SIDED_MIN} == {}
+    last = {symbol: two_sided_share(truth, symbol, ended_ns - LAST_NS, ended_ns, ()) for symbol in symbols}
+    assert [symbol for symbol, share in last.items() if share < LAST_SHARE_MIN] == []
     met(summary["llm"], page)
     watch.show(shares, summary)
     assert percentile(watch.failing_us, 50) <= SLOWER_MAX * percentile(watch.behaving_us, 50)
@@ -80,8 +84,9 @@ def met(llm: dict[str, Any], page: str) -> None:
     assert 0 < llm["paid_usd"] <= llm["cost_usd"]
     assert llm["breaker_opens"] > 0
     assert any(row["stopped"].startswith("HTTP 401") for row in llm["models"].values())
-    assert "the key is refused: check it, then restart" in page
-    assert [fault for fault in llm["faults"] if fault not in page] == []
+    told = html.unescape(page.partition("<h2>All figures")[0])  # what follows is summary.json once more
+    assert "the key is refused: check it, then restart" in told
+    assert [fault for fault in llm["faults"] if f"<td>{fault}<" not in told] == []
 
 
 class Watch:
@@ -99,13 +104,16 @@ class Watch:
     def until(self, condition: Callable[[], Any], *, what: str) -> None:
         self._fleet.until(lambda: self._look() or condition(), timeout_s=self._ends_s - time.monotonic(), what=what)
 
+    def past(self, stage: str) -> bool:
+        return stage in self.seen and self.stage != stage
+
     def in_flight(self, role: str) -> bool:
         return bool(self._fleet.status(role).get("in_flight"))
 
     def stopped(self) -> bool:
         """Whether no model is left to be asked about symbols."""
         status = self._fleet.status("treasury")
-        return status.get("idle_s", {}).get("all models stopped", 0) > 5
+        return status.get("idle_s", {}).get("all models stopped", 0) > LAST_NS / NS_PER_S
 
     def kill9(self, role: str) -> None:
         before = self._fleet.incarnation(role)
