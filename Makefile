@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup mm test check system replays drill bench clean
+.PHONY: setup mm tune paper test check system replays drill bench clean
 .DEFAULT_GOAL := mm
 
 .venv/.ready: pyproject.toml constraints.txt
@@ -15,6 +15,20 @@ setup: .venv/.ready
 
 mm: setup  ## the main job: fifty symbols on simulated venues until Ctrl-C
 	$(BIN)/python -m pipelines.mm --symbols top50
+
+MODEL ?= glft
+SEARCH ?= quote.gamma=0.02:0.5:log quote.levels_count=1,2,3
+TUNING ?= runs/tuning
+tune: setup  ## make tune RECORDING=eth.gz: the defaults, a search, what it chose, both side by side
+	$(if $(RECORDING),,$(error give a recording: make tune RECORDING=eth.gz))
+	$(BIN)/python -m pipelines.backtest --data $(RECORDING) --model $(MODEL) --run-dir runs/plain
+	$(BIN)/python -m pipelines.tune --data $(RECORDING) --model $(MODEL) $(SEARCH:%=--search %) --run-dir $(TUNING)
+	$(BIN)/python -m pipelines.backtest --data $(RECORDING) --conf $(TUNING)/best.yaml --run-dir runs/tuned
+	$(BIN)/python -m pipelines.report runs/plain runs/tuned
+
+paper: setup  ## make paper SYMBOLS=ETHUSDT: the tuned conf on the real venue's public data
+	$(if $(SYMBOLS),,$(error give symbols: make paper SYMBOLS=ETHUSDT))
+	$(BIN)/python -m pipelines.mm --mode paper --symbols $(SYMBOLS) --conf $(TUNING)/best.yaml
 
 check: setup  ## format, lint, types, floors
 	$(BIN)/ruff format --check .

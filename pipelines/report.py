@@ -37,6 +37,8 @@ def main(
         path.write_text(page)
     except ConfigError as error:
         refuse(error)
+    except KeyError as error:
+        refuse(ConfigError(f"summary.json lacks {error}: another version wrote the run; make it again with this one"))
     except OSError as error:
         refuse(ConfigError(f"{error.filename}: cannot be written ({error.strerror}); choose another with --output"))
     table = Table("", *(record.name for record in records), box=None)

@@ -65,3 +65,16 @@ def test_a_wrong_folder_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
 
     assert result.exit_code == 2
     assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_a_run_of_another_version_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
+    folder = finished_run(tmp_path, "old")
+    summary = json.loads((folder / "summary.json").read_text())
+    del summary["orders"]
+    (folder / "summary.json").write_text(json.dumps(summary))
+
+    result = CliRunner().invoke(app, [str(folder)])
+
+    assert result.exit_code == 2
+    assert "another version wrote the run" in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
