@@ -52,7 +52,9 @@ def main(
         Path | None, typer.Option(help="what pipelines.sim wrote here: trade there; on paper: listen there")
     ] = None,
     address: Annotated[str | None, typer.Option(help="join this Ray cluster (auto) instead of starting one")] = None,
-    detach: Annotated[bool, typer.Option(help="risk and gateways outlive a driver that is killed")] = False,
+    detach: Annotated[
+        bool, typer.Option(help="a lost terminal stops nothing; risk and gateways outlive a driver that is killed")
+    ] = False,
     run_dir: Annotated[Path | None, typer.Option(help="where report and logs go; default runs/<id>")] = None,
     account: Annotated[str, typer.Option(help="account name: one run at a time has it; default one of its own")] = "",
     seed: Annotated[int | None, typer.Option(help="of the simulation; shown in the summary", min=0)] = None,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import shutil
 import signal
 import time
@@ -55,7 +56,7 @@ STOP_TIMEOUT_S = 15.0
 def supervise(plan: RunPlan, *, as_json: bool) -> int:
     """Run `plan` to its end and return the exit code."""
     screen = Screen(quiet=as_json, symbols_count=len(plan.symbols))
-    stop = StopSignals()
+    stop = StopSignals(detached=plan.detach)
     runtime_dir = make_runtime_dir()
     began_s = time.monotonic()
     polite = True
@@ -95,9 +96,10 @@ def _end_ray() -> None:
 
 
 class StopSignals:
-    """First signal: stop in order. Second: skip the report, never the cancels."""
+    """First signal: stop in order. Second: skip the report, never the cancels. Detached, a lost terminal is none."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, detached: bool = False) -> None:
+        self._detached = detached
         self.first: signal.Signals | None = None
         self.again = False
         self.count = 0
@@ -108,6 +110,8 @@ class StopSignals:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._caught, number)
+        if self._detached:
+            loop.add_signal_handler(signal.SIGHUP, _write_nowhere)
 
     def _caught(self, number: signal.Signals) -> None:
         self.count += 1
@@ -123,6 +127,14 @@ class StopSignals:
         if self.first is None:
             return ExitCode.FINE
         return ExitCode.TERMINATED if self.first == signal.SIGTERM else ExitCode.INTERRUPTED
+
+
+def _write_nowhere() -> None:
+    """The terminal is gone, the fleet goes on: `ctl` shows it, SIGTERM ends it."""
+    sink = os.open(os.devnull, os.O_WRONLY)
+    for number in (1, 2):
+        os.dup2(sink, number)
+    os.close(sink)
 
 
 class Supervisor:

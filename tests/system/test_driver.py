@@ -57,6 +57,20 @@ def test_a_second_interrupt_skips_the_report_and_never_the_cancels(venues: Venue
     driver.gone()
 
 
+def test_a_detached_run_goes_on_without_its_terminal(venues: Venues, tmp_path: Path) -> None:
+    with quoting(venues, tmp_path / "run", "--detach") as driver:
+        hung_up_ms = driver.send(signal.SIGHUP)
+        until(
+            lambda: len([one for one in venues.open_orders() if one.updated_ms > hung_up_ms + 2_000]) >= 1,
+            timeout_s=60,
+            what="an order of two seconds later",
+        )
+        driver.send(signal.SIGTERM)
+
+        assert driver.ends() == 143
+        assert venues.open_orders() == []
+
+
 def test_a_killed_driver_leaves_no_order(venues: Venues, driver: Driver) -> None:
     """Ray's own processes die with the driver; the gateway has to be quicker than that."""
     killed_ms = driver.kill_driver()

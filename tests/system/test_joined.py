@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -45,7 +46,10 @@ def driver(cluster: Cluster, venues: Venues, tmp_path: Path) -> Iterator[Driver]
 def actors(cluster: Cluster) -> list[str]:
     """Names of our actors' processes on the cluster's only node."""
     raylet = psutil.Process(cluster.head_node.all_processes["raylet"][0].process.pid)
-    names = [" ".join(process.cmdline()) for process in raylet.children() if process.is_running()]
+    names = []
+    for process in raylet.children():
+        with suppress(psutil.NoSuchProcess):  # ended between two looks, waited for or not
+            names.append(" ".join(process.cmdline()))
     return sorted(name for name in names if name.startswith("ray::") and name.strip().endswith("Actor"))
 
 
