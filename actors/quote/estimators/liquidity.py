@@ -17,9 +17,12 @@ from actors.vocab.market import Level
 from actors.vocab.units import NS_PER_S
 
 SLOW_MEAN_S = 600.0  # what "usual" means for depth and spread
-# What "now" means. On BTC and ETH of 2024-08-08 single samples change the regime 17 to 20 times a minute, this mean 0.4
-# to 0.7 times; a book that loses nine tenths of its depth at once is thin eight seconds later.
+# What "now" means. On BTC and ETH of 2024-08-08 single samples change the regime 17 to 20 times a minute, this mean at
+# most 0.4 times; a book that loses nine tenths of its depth at once is thin eight seconds later.
 FAST_MEAN_S = 10.0
+# Spreads below a basis point are all tight: fees are whole ones, and a book of 0.002 bps that opens to 0.2 for a moment
+# is not torn by the hundredfold.
+SPREAD_TIGHT = 1e-4
 
 # Enter and leave on different ratios of now to usual.
 EMPTY_BELOW, EMPTY_UNTIL = 0.05, 0.1  # depth
@@ -73,6 +76,7 @@ class LiquidityWatch:
         if not (0.0 < depth_usd < math.inf and 0.0 < spread < math.inf):
             self.regime = "broken"
             return 0.0
+        spread = max(spread, SPREAD_TIGHT)
         if self._updated_ns == 0:
             self._began_ns = now_ns
             self._depth = self._depth_usual = depth_usd

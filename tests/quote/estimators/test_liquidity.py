@@ -90,6 +90,13 @@ def test_a_first_sample_out_of_the_ordinary_is_soon_outvoted() -> None:
     assert liquidity.note(depth_usd=1_000.0, spread=1e-4, now_ns=62 * NS_PER_S) == pytest.approx(1.0, abs=0.05)
 
 
+def test_a_spread_of_a_tick_that_opens_below_a_basis_point_is_still_tight() -> None:
+    liquidity = LiquidityWatch()
+    seconds_of(liquidity, 0, [1_000.0] * 600, spread=2e-7)
+    assert set(seconds_of(liquidity, 600, [1_000.0] * 30, spread=2e-5)) == {"normal"}
+    assert "broken" in seconds_of(liquidity, 630, [1_000.0] * 30, spread=2e-3)
+
+
 def test_a_torn_spread_is_broken_within_seconds() -> None:
     liquidity = LiquidityWatch()
     seconds_of(liquidity, 0, [1_000.0] * 600)
