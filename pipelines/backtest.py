@@ -24,7 +24,7 @@ from actors.vocab.config import FleetSettings
 from actors.vocab.config.quote import ModelName
 from actors.vocab.errors import ConfigError, VenueFault
 from pipelines.chain import Chain
-from pipelines.chain_report import Recorder
+from pipelines.chain.report import Recorder
 from pipelines.exits import ExitCode, run
 from pipelines.plan import RunPlan, parse_duration, run_dir_of
 from pipelines.preflight import check_settings, claim_run_dir

@@ -5,7 +5,7 @@
  3. market data
  4. what the callbacks left for the end of their turn, then the timers that are due, then the end of their turn
 
-`step_gate.py` puts it between sockets and a shell; `pipelines/chain.py` drives the same brains with it in one
+`step_gate.py` puts it between sockets and a shell; `pipelines/chain/` drives the same brains with it in one
 process. So both hand over in the same order, and give the same orders.
 """
 

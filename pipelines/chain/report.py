@@ -14,7 +14,8 @@ from actors.transport.step_times import Step
 from actors.vocab.control import RunDescription, VenueAccount
 from actors.vocab.units import NS_PER_S
 from pipelines.audit_ledger import audit_run
-from pipelines.chain import ACCOUNT, Chain
+from pipelines.chain.fleet import Chain
+from pipelines.chain.venue import ACCOUNT
 from pipelines.figures import Figures, Status
 from pipelines.plan import RunPlan
 from pipelines.run_folder import write_risk, write_run

@@ -1,9 +1,4 @@
-"""The whole fleet's brains in one process on recordings: feed → quote → gateway → venue → fills → risk.
-
-No Ray, no socket, no clock but the recording's, and the same schedule as a lock-step replay of the fleet: the steps of
-`transport/step_times.py`, each actor's order of `transport/step_turn.py`, and against the flow of market data (acks,
-fills, leases) one step later, as `transport/step_plan.py` says. So it gives the same orders, and the same ones twice.
-"""
+"""The fleet: seats and venues of one process, and the steps in which everybody has its turn."""
 
 from __future__ import annotations
 
@@ -23,10 +18,12 @@ from actors.vocab.market import BookUpdate, Marks, WarmUp
 from actors.vocab.message import Message
 from actors.vocab.units import NS_PER_MS, NS_PER_S
 from actors.vocab.venue_io import MarketEvent
-from pipelines.chain_seats import RISK, FeedSeat, GatewaySeat, QuoteSeat, RiskSeat, Seat
-from pipelines.chain_venue import ACCOUNT, LocalVenue
-
-__all__ = ["ACCOUNT", "Chain"]
+from pipelines.chain.feed_seat import FeedSeat
+from pipelines.chain.gateway_seat import GatewaySeat
+from pipelines.chain.quote_seat import QuoteSeat
+from pipelines.chain.risk_seat import RiskSeat
+from pipelines.chain.seat import RISK, Seat
+from pipelines.chain.venue import LocalVenue
 
 
 class Chain:
