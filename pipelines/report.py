@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from actors.console.report import compare, render_comparison, render_report
+from actors.console.report import RunRecord, compare, render_comparison, render_report
 from actors.console.summary import failures
 from actors.vocab.errors import ConfigError
 from pipelines.exits import refuse
@@ -32,6 +33,7 @@ def main(
             path = output or runs[0] / "report.html"
             page = render_report(records[0], failures(records[0].summary))
         else:
+            records = _told_apart(records, runs)
             path = output or runs[0] / "comparison.html"
             page = render_comparison(records)
         path.write_text(page)
@@ -47,6 +49,14 @@ def main(
     console = Console()
     console.print(table)
     console.print(f"page: {path}", soft_wrap=True)
+
+
+def _told_apart(records: list[RunRecord], runs: list[Path]) -> list[RunRecord]:
+    """By the folders' names, or by their paths where two have one name."""
+    names = [folder.resolve().name for folder in runs]
+    if len(set(names)) < len(names):
+        names = [str(folder) for folder in runs]
+    return [msgspec.structs.replace(record, folder=name) for record, name in zip(records, names, strict=True)]
 
 
 if __name__ == "__main__":

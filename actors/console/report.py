@@ -40,10 +40,11 @@ class RunRecord(msgspec.Struct, frozen=True):
     symbols: Sequence[Mapping[str, Any]]  # rows of name, fills, net and its parts
     fills: Sequence[FillTrace] = ()
     series: Sequence[SymbolSample] = ()
+    folder: str = ""  # what its owner calls it
 
     @property
     def name(self) -> str:
-        return str(self.summary["run_id"])
+        return self.folder or str(self.summary["run_id"])
 
 
 def render_report(run: RunRecord, failed: Sequence[str] = ()) -> str:

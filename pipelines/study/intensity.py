@@ -114,7 +114,8 @@ def _curve(fits: list[SideFit], half_bps: float) -> go.Figure:
         annotation_text="half the median spread",
         annotation_position="bottom right",
     )
-    figure.update_yaxes(type="log", dtick="D2")  # 1, 2 and 5 of each decade
+    ticks = [digit * 10.0**power for power in range(-5, 3) for digit in (1, 2, 5)]
+    figure.update_yaxes(type="log", tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks])
     return figure
 
 

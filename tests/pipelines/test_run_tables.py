@@ -60,6 +60,19 @@ def test_one_run_gets_its_page_and_several_a_comparison(tmp_path: Path) -> None:
     assert "Runs side by side" in (first / "comparison.html").read_text()
 
 
+def test_runs_side_by_side_are_called_as_their_folders(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+    runs = [finished_run(tmp_path / "a", "plain"), finished_run(tmp_path / "a", "tuned")]
+    assert CliRunner().invoke(app, [str(run) for run in runs]).stdout.splitlines()[0].split() == ["plain", "tuned"]
+
+    finished_run(tmp_path / "b", "plain")
+    page = tmp_path / "page.html"
+    both = [str(tmp_path / folder / "plain") for folder in "ab"]
+    assert CliRunner().invoke(app, [*both, "--output", str(page)]).exit_code == 0
+    assert all(f"<th>{run}" in page.read_text() for run in both)
+
+
 def test_a_wrong_folder_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, [str(tmp_path)])
 
