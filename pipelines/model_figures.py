@@ -51,8 +51,7 @@ def operator_lines(members: Sequence[Status], treasury: Status) -> list[str]:
         if row["stopped"]:
             lines.append(f"{name} is asked no more: {row['stopped']}")
     if BUDGET_SPENT in treasury.get("idle_s", {}):
-        usd = treasury["budget_usd"]
-        lines.append(f"the day's {usd:g} USD for models are spent: until midnight UTC quotes go on without opinions")
+        lines.append("the day's money for models is spent: until midnight UTC quotes go on without opinions")
     return lines
 
 

@@ -89,7 +89,7 @@ def _sentences(llm: Figures) -> list[str]:
     if now_s > interval_s:
         money = llm.get("interval_stretch", 1.0) * interval_s >= now_s
         why = "so that the day's money lasts until midnight UTC" if money else "as no model earns its cost"
-        said.append(f"Opinions came each {now_s:.0f} s instead of each {interval_s:g} s, {why}.")
+        said.append(f"In the end opinions came each {now_s:.0f} s instead of each {interval_s:g} s, {why}.")
     said += [
         f"For {idle_s:,.0f} s questions waited because nobody could be asked: {why}. Quotes went on without opinions."
         for why, idle_s in llm.get("idle_s", {}).items()

@@ -55,5 +55,5 @@ def test_the_operator_hears_why_models_are_asked_no_more() -> None:
     assert operator_lines([{"refused": "HOLYSHEEP_API_KEY is empty"}] * 2, spent) == [
         "no model is asked: HOLYSHEEP_API_KEY is empty",
         "m is asked no more: HTTP 401",
-        "the day's 5 USD for models are spent: until midnight UTC quotes go on without opinions",
+        "the day's money for models is spent: until midnight UTC quotes go on without opinions",
     ]
