@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from actors.console.summary import merge_counts
-from actors.treasury.engine import BUDGET_SPENT
+from actors.treasury.engine import BUDGET_SPENT, RISK, SIGNAL
 
 Status = Mapping[str, Any]
 MEMBER_COUNTS = ("requests", "items", "http_429", "errors", "fallbacks", "cache_hits", "retries")
+PURPOSES = (SIGNAL, RISK)
 # Of a model, added up over the treasury's lives; the others are as its last life says.
 MODEL_COUNTS = ("calls", "answered", "opinions", "applied", "breaker_opens", "paid_usd", "earned_usd", "opinions_usd")
 
@@ -33,7 +34,10 @@ def model_figures(members: Sequence[Status], treasuries: Sequence[Status], relay
     figures["forecast_usd"] = round(float(last.get("forecast_usd", 0.0)), 6)
     for name in ("budget_usd", "stake_usd", "interval_s", "interval_stretch", "interval_now_s"):
         figures[name] = last.get(name, 0.0)
-    figures["idle_s"] = {why: round(spent_s, 1) for why, spent_s in _added(treasuries, "idle_s").items()}
+    idle = [status.get("idle_s", {}) for status in treasuries]
+    figures["idle_s"] = {
+        purpose: {why: round(waited_s, 1) for why, waited_s in _added(idle, purpose).items()} for purpose in PURPOSES
+    }
     figures["models"] = models = {name: _model(name, treasuries) for name in last.get("models", {})}
     # Of this run, as settled; `cost_usd` is the day's, with what a crash left reserved.
     figures["paid_usd"] = round(sum(row["paid_usd"] for row in models.values()), 6)
@@ -50,8 +54,9 @@ def operator_lines(members: Sequence[Status], treasury: Status) -> list[str]:
     for name, row in treasury.get("models", {}).items():
         if row["stopped"]:
             lines.append(f"{name} is asked no more: {row['stopped']}")
-    if BUDGET_SPENT in treasury.get("idle_s", {}):
-        lines.append("the day's money for models is spent: until midnight UTC quotes go on without opinions")
+    for purpose, waits in treasury.get("idle_s", {}).items():
+        if BUDGET_SPENT in waits:
+            lines.append(f"the day's money does not reach for another {purpose} call; quotes go on without its answer")
     return lines
 
 

@@ -21,6 +21,7 @@ STAKE = (
     "Supposing that {:g} USD would be filled a side within the 30 seconds that an opinion is about. Worth is what was "
     "spared less what was paid; its share of the run's net only compares: fills that were left out are not in the net."
 )
+ABOUT = {"signal": "symbols", "risk": "the whole book"}
 ROUNDS_FOR_BOUNDS = 2  # fewer have no deviation
 # Net is shared out only where there is some; below this a percentage says nothing.
 NET_USD_MIN = 0.01
@@ -91,8 +92,9 @@ def _sentences(llm: Figures) -> list[str]:
         why = "so that the day's money lasts until midnight UTC" if money else "as no model earns its cost"
         said.append(f"In the end opinions came each {now_s:.0f} s instead of each {interval_s:g} s, {why}.")
     said += [
-        f"For {idle_s:,.0f} s questions waited because nobody could be asked: {why}. Quotes went on without opinions."
-        for why, idle_s in llm.get("idle_s", {}).items()
+        f"For {idle_s:,.0f} s nobody could be asked about {ABOUT[purpose]}: {why}. Quotes went on without an answer."
+        for purpose, waits in llm["idle_s"].items()
+        for why, idle_s in waits.items()
         if idle_s >= 1
     ]
     return said

@@ -199,7 +199,8 @@ class TreasuryEngine:
         self._left_s = 0.0
         self._muted: frozenset[str] = frozenset()  # models whose opinions lose, with `opinions: auto`
         self._tallies = {name: Tally() for name in self._breakers}
-        self._idle_ns: Counter[str] = Counter()  # why no model could be asked -> how long a request waited so
+        # purpose -> why no model could be asked about it -> how long a request waited so
+        self._idle_ns: dict[str, Counter[str]] = {SIGNAL: Counter(), RISK: Counter()}
         self._idle_seen_ns = now_ns
         self.counts: Counter[str] = Counter()
         self.faults: deque[str] = deque(maxlen=20)  # newest reasons, for the operator
@@ -276,8 +277,10 @@ class TreasuryEngine:
     def _note_idle(self, now_ns: int) -> None:
         """Time since the last look, for each reason why a request waits that is not a limit's."""
         passed_ns, self._idle_seen_ns = now_ns - self._idle_seen_ns, now_ns
-        for why in {self._why_idle(waiting, now_ns) for waiting in self._queue.values()} - {""}:
-            self._idle_ns[why] += passed_ns
+        waits = {(one.request.purpose, self._why_idle(one, now_ns)) for one in self._queue.values()}
+        for purpose, why in waits:
+            if why:
+                self._idle_ns[purpose][why] += passed_ns
 
     def _why_idle(self, waiting: _Waiting, now_ns: int) -> str:
         if self._route(waiting, now_ns):
@@ -464,7 +467,10 @@ class TreasuryEngine:
             "interval_s": self._settings.opinion_interval_s,
             "interval_stretch": self._pace.stretch,
             "interval_now_s": self._interval_s(),
-            "idle_s": {why: idle_ns / NS_PER_S for why, idle_ns in self._idle_ns.items()},
+            "idle_s": {
+                purpose: {why: idle_ns / NS_PER_S for why, idle_ns in counts.items()}
+                for purpose, counts in self._idle_ns.items()
+            },
             "http_429": self.counts[f"outcome.{spending.LIMITED}"],
             "usage_not_believed": self.counts["usage_not_believed"],
             "leases_expired": self.counts["leases_expired"],

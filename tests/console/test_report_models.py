@@ -38,6 +38,7 @@ LLM: dict[str, Any] = {
     "items": 320,
     "items_per_request_mean": 16.0,
     "cache_hits": 4,
+    "idle_s": {"signal": {}, "risk": {"breakers open": 0.4}},
     "cost_usd": 0.03,
     "paid_usd": 0.02,
     "budget_usd": 5.0,
@@ -84,7 +85,10 @@ def test_stopped_models_are_told_with_the_remedy_a_line_for_each_reason() -> Non
             "each 23 s instead of each 10 s, so that the day&#x27;s money",
         ),
         ({"interval_now_s": 100.0}, "each 100 s instead of each 10 s, as no model earns its cost"),
-        ({"idle_s": {"budget spent": 90.4}}, "For 90 s questions waited because nobody could be asked: budget spent"),
+        (
+            {"idle_s": {"risk": {"budget spent": 90.4}}},
+            "For 90 s nobody could be asked about the whole book: budget spent",
+        ),
     ],
 )
 def test_rarer_opinions_and_spent_money_are_told(change: dict[str, Any], said: str) -> None:

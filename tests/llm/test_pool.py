@@ -161,6 +161,6 @@ def test_in_a_drill_each_fault_is_met_and_counted_by_its_name(clocks_ahead_s: fl
     assert pool.treasury is not None
     figures = pool.treasury.figures()
     assert figures["models"][DEEPSEEK]["stopped"].startswith("HTTP 401")
-    assert figures["idle_s"]["all models stopped"] > 10
+    assert figures["idle_s"]["signal"]["all models stopped"] > 10
     assert figures["in_flight"] == 0
     assert len(pool.views) > 1000  # the pauses, and what is saved of damaged answers

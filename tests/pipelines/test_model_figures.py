@@ -21,7 +21,12 @@ def treasury(calls: int, cost_usd: float, faults: dict[str, int], stopped: str =
         "faults": faults,
     }
     return {
-        **{"cost_usd": cost_usd, "breaker_opens": 1, "outcomes": {"ok": calls - 1}, "idle_s": {"breakers open": 1.25}},
+        **{
+            "cost_usd": cost_usd,
+            "breaker_opens": 1,
+            "outcomes": {"ok": calls - 1},
+            "idle_s": {"risk": {"breakers open": 1.25}},
+        },
         **{"budget_usd": 5.0, "stake_usd": 100.0, "interval_s": 10.0, "interval_stretch": 1.0, "interval_now_s": 10.0},
         "models": {"m": row},
     }
@@ -37,7 +42,7 @@ def test_counts_are_added_over_lives_and_money_is_the_last_lifes() -> None:
     assert (figures["cost_usd"], figures["breaker_opens"], figures["outcomes"]) == (0.3, 2, {"ok": 6})
     assert figures["paid_usd"] == 0.125  # of this run; the day's book is more after a crash
     assert figures["faults"] == {"empty answer": 3, "not JSON": 1}
-    assert figures["idle_s"] == {"breakers open": 2.5}
+    assert figures["idle_s"] == {"signal": {}, "risk": {"breakers open": 2.5}}
     model = figures["models"]["m"]
     assert (model["calls"], model["cost_usd"], model["stopped"]) == (8, 0.3, "HTTP 401")
     assert model["faults"] == figures["faults"]
@@ -50,10 +55,10 @@ def test_a_run_without_models_has_zeros() -> None:
 
 
 def test_the_operator_hears_why_models_are_asked_no_more() -> None:
-    spent = LIVES[1] | {"idle_s": {"budget spent": 3.0}}
+    spent = LIVES[1] | {"idle_s": {"signal": {"budget spent": 3.0}, "risk": {}}}
     assert operator_lines(MEMBERS, LIVES[0]) == []
     assert operator_lines([{"refused": "HOLYSHEEP_API_KEY is empty"}] * 2, spent) == [
         "no model is asked: HOLYSHEEP_API_KEY is empty",
         "m is asked no more: HTTP 401",
-        "the day's money for models is spent: until midnight UTC quotes go on without opinions",
+        "the day's money does not reach for another signal call; quotes go on without its answer",
     ]

@@ -113,7 +113,7 @@ class Watch:
     def stopped(self) -> bool:
         """Whether no model is left to be asked about symbols."""
         status = self._fleet.status("treasury")
-        return status.get("idle_s", {}).get("all models stopped", 0) > LAST_NS / NS_PER_S
+        return status.get("idle_s", {}).get("signal", {}).get("all models stopped", 0) > LAST_NS / NS_PER_S
 
     def kill9(self, role: str) -> None:
         before = self._fleet.incarnation(role)

@@ -298,7 +298,17 @@ def test_time_without_a_model_to_ask_is_counted_by_its_reason() -> None:
     for n in range(11):
         one.give(Timer(0), n * S)
     assert one.granted == []
-    assert one.engine.figures()["idle_s"] == {"budget spent": 10.0}
+    assert one.engine.figures()["idle_s"] == {"signal": {"budget spent": 10.0}, "risk": {}}
+
+
+def test_money_may_reach_for_symbols_and_not_for_the_book() -> None:
+    one = Script(usd_per_day_max=0.005)
+    one.ask("llm:0", 0, purpose="risk")
+    one.ask("llm:0", 0)
+    for n in range(4):
+        one.give(Timer(0), n * S)
+    assert [grant.purpose for grant in one.granted] == ["signal"]
+    assert one.engine.figures()["idle_s"] == {"signal": {}, "risk": {"budget spent": 3.0}}
 
 
 def test_an_open_breaker_and_a_stop_are_told_apart() -> None:
@@ -314,7 +324,7 @@ def test_an_open_breaker_and_a_stop_are_told_apart() -> None:
     one.give(Timer(0), 37 * S)
     one.ask("llm:0", 37 * S)
     one.give(Timer(0), 40 * S)
-    assert one.engine.figures()["idle_s"] == {"breakers open": 29.0, "all models stopped": 3.0}
+    assert one.engine.figures()["idle_s"]["signal"] == {"breakers open": 29.0, "all models stopped": 3.0}
     assert model(one)["faults"] == {Fault.KEY_REFUSED: 1}
 
 
