@@ -27,9 +27,11 @@ CLIENT_ID: Final = {
     "spot": re.compile(r"[a-zA-Z0-9-_]{1,36}"),
 }
 
-# Distinct price or size texts kept per instrument. A liquid book shows about 20 000 in five minutes; at this bound
-# the cache starts again empty, which costs one exact division per text.
-TEXTS_MAX: Final = 100_000
+# Distinct price and size texts that a dialect keeps for all its symbols together, about 150 bytes each. A liquid book
+# shows 30 000 in five minutes; a cache that is full starts again empty, which costs one exact division per text. With
+# fifty symbols each cache has 4 000 and three look-ups of four still hit, on the busiest recordings.
+TEXTS_ALL: Final = 400_000
+TEXTS_MIN: Final = 1_000
 
 KLINE_INTERVALS_MS: Final = {
     "1s": 1_000,
@@ -142,18 +144,32 @@ def interval_ms(interval: str) -> int:
         raise ConfigError(f"kline interval {interval!r} is unknown; use one of {known}") from None
 
 
+class TextRoom:
+    """How many texts each cache of a dialect may hold."""
+
+    __slots__ = ("texts_max",)
+
+    def __init__(self, symbols_count: int = 1) -> None:
+        self.share(symbols_count)
+
+    def share(self, symbols_count: int) -> None:
+        """Divide the room: two caches a symbol, prices and sizes."""
+        self.texts_max = max(TEXTS_MIN, TEXTS_ALL // (2 * max(1, symbols_count)))
+
+
 class StepCache(dict[str, int]):
     """Decimal text -> whole steps, exact. A text seen before costs one dict look-up, the hot path's usual case.
 
-    Holds at most `TEXTS_MAX` texts. A text that is off the grid, negative or no number raises `VenueFault` each time.
+    Bounded by its `room`. A text that is off the grid, negative or no number raises `VenueFault` each time.
     """
 
-    __slots__ = ("_step", "_what")
+    __slots__ = ("_room", "_step", "_what")
 
-    def __init__(self, step: Decimal, what: str) -> None:
+    def __init__(self, step: Decimal, what: str, room: TextRoom) -> None:
         super().__init__()
         self._step = step
         self._what = what
+        self._room = room
 
     def __missing__(self, text: str) -> int:
         try:
@@ -164,7 +180,7 @@ class StepCache(dict[str, int]):
         if quotient < 0:
             raise VenueFault(f"{self._what}: {text} is negative")
         count = whole if whole == quotient else self._between(text, whole)
-        if len(self) >= TEXTS_MAX:
+        if len(self) >= self._room.texts_max:
             self.clear()
         self[text] = count
         return count
@@ -224,6 +240,7 @@ class SymbolMap:
         # venue_symbol -> Book and symbol -> Instrument; both hold the same instruments. Changed by `use` alone.
         self.books: dict[str, Book] = {}
         self.by_symbol: dict[str, Instrument] = {}
+        self._room = TextRoom()
         self.use(instruments)
 
     def use(self, instruments: Iterable[Instrument]) -> None:
@@ -236,12 +253,13 @@ class SymbolMap:
             self.books[row.venue_symbol] = Book(
                 symbol=row.symbol,
                 instrument=row,
-                ticks=StepCache(row.tick, f"{where} price"),
-                lots=StepCache(row.lot, f"{where} size"),
-                public_lots=PublicSizes(row.lot, f"{where} size"),
+                ticks=StepCache(row.tick, f"{where} price", self._room),
+                lots=StepCache(row.lot, f"{where} size", self._room),
+                public_lots=PublicSizes(row.lot, f"{where} size", self._room),
                 inv_tick=1 / row.tick_float,
                 inv_lot=1 / float(row.lot_size),
             )
+        self._room.share(len(self.books))
 
     def instrument(self, symbol: str) -> Instrument:
         try:

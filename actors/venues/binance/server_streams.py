@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from actors.venues.binance.common import KLINE_INTERVALS_MS, TEXTS_MAX, market_of, plain
+from actors.venues.binance.common import KLINE_INTERVALS_MS, TextRoom, market_of, plain
 from actors.venues.binance.market import PUBLIC_ROUTE
 from actors.vocab.errors import OurFault
 from actors.vocab.instruments import Instrument
@@ -31,16 +31,17 @@ INTERVAL_NAMES: Final = {length: name for name, length in KLINE_INTERVALS_MS.ite
 
 
 class TextCache(dict[int, str]):
-    """Whole steps -> decimal text; holds at most `TEXTS_MAX` texts, then starts again empty."""
+    """Whole steps -> decimal text; bounded by its `room`, then it starts again empty."""
 
-    __slots__ = ("_size_text",)
+    __slots__ = ("_room", "_size_text")
 
-    def __init__(self, instrument: Instrument, *, price: bool) -> None:
+    def __init__(self, instrument: Instrument, *, price: bool, room: TextRoom) -> None:
         super().__init__()
+        self._room = room
         self._size_text = instrument.price_text if price else instrument.size_text
 
     def __missing__(self, count: int) -> str:
-        if len(self) >= TEXTS_MAX:
+        if len(self) >= self._room.texts_max:
             self.clear()
         text = self[count] = self._size_text(count)
         return text
@@ -51,12 +52,12 @@ class Speller:
 
     __slots__ = ("instrument", "name", "prices", "sizes", "stream")
 
-    def __init__(self, instrument: Instrument) -> None:
+    def __init__(self, instrument: Instrument, room: TextRoom) -> None:
         self.instrument = instrument
         self.name = instrument.venue_symbol
         self.stream = instrument.venue_symbol.lower()
-        self.prices = TextCache(instrument, price=True)
-        self.sizes = TextCache(instrument, price=False)
+        self.prices = TextCache(instrument, price=True, room=room)
+        self.sizes = TextCache(instrument, price=False, room=room)
 
     def price(self, price_ticks: float) -> str:
         """Text of a price that may lie between ticks (marks, averages): eight digits, the venue's usual."""
@@ -78,13 +79,15 @@ class StreamWriter:
         self._perp = market_of(venue) == "perp"
         # symbol -> Speller, replaced as a whole by `use`
         self.spellers: dict[str, Speller] = {}
+        self._room = TextRoom()
         # (event class, symbol) -> stream names; filled on demand, dropped by `use`
         self._streams: dict[tuple[type, str], tuple[str, ...]] = {}
         self.use(instruments)
 
     def use(self, instruments: Iterable[Instrument]) -> None:
         for row in instruments:
-            self.spellers[row.symbol] = Speller(row)
+            self.spellers[row.symbol] = Speller(row, self._room)
+        self._room.share(len(self.spellers))
         self._streams.clear()
 
     def route_of(self, stream: str) -> str:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.venues.binance import common
-from actors.venues.binance.common import PublicSizes, StepCache
+from actors.venues.binance.common import PublicSizes, StepCache, TextRoom
 from actors.venues.binance.market import BinanceMarket
 from actors.venues.binance.server_streams import combined
 from actors.vocab.errors import ConfigError, VenueFault
@@ -67,7 +67,7 @@ def test_texts_become_exactly_their_steps(step: str, count: int, zeros: int) -> 
     """However a venue pads a number, it is the count of steps that Decimal says."""
     text = format(Decimal(step) * count, "f")
     padded = text + ("0" * zeros if "." in text else "." + "0" * zeros if zeros else "")
-    cache = StepCache(Decimal(step), "price")
+    cache = StepCache(Decimal(step), "price", TextRoom())
 
     assert cache[padded] == count
     assert cache[padded] == count  # from the cache
@@ -76,24 +76,28 @@ def test_texts_become_exactly_their_steps(step: str, count: int, zeros: int) -> 
 @pytest.mark.parametrize("text", ["0.05", "-0.1", "x", "", "NaN", "Infinity", "1e"])
 def test_what_is_off_the_grid_is_the_venues_fault(text: str) -> None:
     with pytest.raises(VenueFault, match="price"):
-        StepCache(Decimal("0.1"), "price")[text]
+        StepCache(Decimal("0.1"), "price", TextRoom())[text]
 
 
 @pytest.mark.parametrize(
     ("text", "count"), [("25.42618900", 2_542_618), ("0.000001", 1), ("0.00000", 0), ("1", 100_000)]
 )
 def test_public_sizes_may_hold_parts_of_a_lot_and_never_vanish_by_rounding(text: str, count: int) -> None:
-    assert PublicSizes(Decimal("0.00001"), "size")[text] == count
+    assert PublicSizes(Decimal("0.00001"), "size", TextRoom())[text] == count
     for negative in ("-1", "-0.000001"):
         with pytest.raises(VenueFault):
-            PublicSizes(Decimal("0.00001"), "size")[negative]
+            PublicSizes(Decimal("0.00001"), "size", TextRoom())[negative]
 
 
-def test_the_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(common, "TEXTS_MAX", 10)
-    cache = StepCache(Decimal(1), "size")
+def test_the_caches_of_all_symbols_share_one_bound() -> None:
+    room = TextRoom()
+    room.texts_max = 10
+    cache = StepCache(Decimal(1), "size", room)
     assert [cache[str(n)] for n in range(25)] == list(range(25))
     assert len(cache) <= 10
+    for symbols in (1, 50, 180):
+        room.share(symbols)
+        assert 2 * symbols * room.texts_max <= common.TEXTS_ALL
 
 
 # --- frames, by hand from the manual --------------------------------------------------------------------------------
