@@ -42,7 +42,7 @@ test: setup  ## everything but system tests: quick, offline, no Ray
 system: setup  ## real Ray, real sockets, actors killed
 	$(BIN)/python -m pytest -q -m "(ray or slow) and not full"
 
-replays: setup  ## whole recordings through the whole fleet, twice each: an hour
+replays: setup  ## whole recordings through the whole fleet, twice each, and as a backtest: an hour
 	$(BIN)/python -m pytest -q -s -m full tests/system/test_replays.py
 
 drill: setup  ## fifty symbols while the model server fails in every way and the pool's actors are killed: a quarter of an hour

@@ -47,8 +47,7 @@ class RateWindow:
         self.span_ns = span_ms * NS_PER_MS
         self._reserve_share = reserve_share
         self._places_share = places_share
-        self.caps = (0, 0, 0, 0)  # Urgency -> most that may be used in any span
-        self.keep_to(max(1, int(limit * budget_share)))
+        self.caps = self._caps(max(1, int(limit * budget_share)))
         self.used = 0
         self._grain_ns = self.span_ns // LOG_MAX if span_ms > LOG_WHOLE_MS else 0
         self._first_ns = 0  # of the newest entry
@@ -57,9 +56,12 @@ class RateWindow:
 
     def keep_to(self, budget: int) -> None:
         """Our own limit, where it is below the one in force. A kill may reach beyond it."""
-        budget = min(budget, self.caps[Urgency.CANCEL] or budget)
+        self.caps = self._caps(min(budget, self.caps[Urgency.CANCEL]))
+
+    def _caps(self, budget: int) -> tuple[int, int, int, int]:
+        """Urgency -> most that may be used in any span."""
         orders = max(1, budget - int(budget * self._reserve_share))
-        self.caps = (max(1, orders - int(orders * self._places_share)), orders, budget, self.limit)
+        return max(1, orders - int(orders * self._places_share)), orders, budget, self.limit
 
     def forget(self, now_ns: int) -> None:
         """Drop what left the window."""
