@@ -10,6 +10,7 @@ of the venue's length ever holds more than the limit, wherever the venue cuts it
 from __future__ import annotations
 
 import enum
+import math
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Generic, TypeVar
@@ -40,13 +41,22 @@ class RateWindow:
     """What was used of one limit during the last `span_ms`, as a sliding log."""
 
     def __init__(
-        self, *, limit: int, span_ms: int, budget_share: float, reserve_share: float, places_share: float = 0.0
+        self,
+        *,
+        limit: int,
+        span_ms: int,
+        budget_share: float,
+        reserve_share: float,
+        places_share: float = 0.0,
+        places_max: float = math.inf,
     ) -> None:
-        """`reserve_share` is kept for cancels, `places_share` of the rest for orders that are missing."""
+        """`reserve_share` is kept for cancels, `places_share` of the rest, but no more than `places_max`, for orders
+        that are missing."""
         self.limit = limit
         self.span_ns = span_ms * NS_PER_MS
         self._reserve_share = reserve_share
         self._places_share = places_share
+        self._places_max = places_max
         self.caps = self._caps(max(1, int(limit * budget_share)))
         self.used = 0
         self._grain_ns = self.span_ns // LOG_MAX if span_ms > LOG_WHOLE_MS else 0
@@ -61,7 +71,8 @@ class RateWindow:
     def _caps(self, budget: int) -> tuple[int, int, int, int]:
         """Urgency -> most that may be used in any span."""
         orders = max(1, budget - int(budget * self._reserve_share))
-        return max(1, orders - int(orders * self._places_share)), orders, budget, self.limit
+        places = int(min(orders * self._places_share, self._places_max))
+        return max(1, orders - places), orders, budget, self.limit
 
     def forget(self, now_ns: int) -> None:
         """Drop what left the window."""
@@ -111,7 +122,10 @@ class Budget:
         places_share: float = 0.0,
     ) -> None:
         # A reserve is kept for cancels where they cost something: elsewhere it would protect nothing. What they do
-        # not cost counts orders alone.
+        # not cost counts orders alone. All sides of a fleet can be missing at once, but not again and again: what is
+        # kept for them in the shortest of those counts is enough in every longer one.
+        orders = [(span_ms, limit) for name, (limit, span_ms) in windows.items() if name not in cancels_cost]
+        places_max = min(orders)[1] * budget_share * places_share if orders else 0.0
         self.windows = {
             name: RateWindow(
                 limit=limit,
@@ -119,6 +133,7 @@ class Budget:
                 budget_share=budget_share,
                 reserve_share=cancel_reserve_share if name in cancels_cost else 0.0,
                 places_share=0.0 if name in cancels_cost else places_share,
+                places_max=places_max,
             )
             for name, (limit, span_ms) in windows.items()
         }

@@ -22,6 +22,7 @@ from actors.gateway.holders import Holders
 from actors.gateway.ordertable import TrackedOrder
 from actors.gateway.pacer import Intent, Pacer, Urgency
 from actors.vocab.orders import (
+    CHANGES_FULL,
     LeasedOrder,
     LeasedReplace,
     OrderState,
@@ -34,7 +35,6 @@ from actors.vocab.venue_io import (
 )
 
 Leased = LeasedOrder | LeasedReplace
-CHANGES_FULL = "the account's orders that are left are for missing quotes"
 
 
 class OrderWriter:

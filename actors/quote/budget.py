@@ -25,7 +25,7 @@ class OrderBudget:
 
     def __init__(self) -> None:
         self.orders_per_min = 0
-        self.short = False  # a side stands empty for want of an order, or the next would; whoever tells it clears it
+        self.short = False  # a needed order was held back, or the next would be; whoever tells it clears it
         self._now_ns = 0
         self._sent_ns: deque[int] = deque()  # orders of the last minute, oldest first
         self._needed_ns: deque[int] = deque()  # those of them that did more than move a quote back
@@ -71,6 +71,12 @@ class OrderBudget:
             self._needed_ns.append(self._now_ns)
             # The next fill would find nothing: told before it comes.
             self.short = self.short or self.left < 1
+
+    def give_back(self, sent_ns: int) -> None:
+        """The order of that moment was not written after all."""
+        for stamps in (self._sent_ns, self._needed_ns):
+            if sent_ns in stamps:
+                stamps.remove(sent_ns)
 
     def needed_count(self, now_ns: int) -> int:
         """Needed orders of the last minute."""

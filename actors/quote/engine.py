@@ -235,7 +235,9 @@ class QuoteEngine:
         if trades.buys_count or trades.sells_count:  # by value: one that came over a link is another object
             self.signals.on_trades(trades, now_ns)
         if update.state is BookState.OK and update.bids and update.asks:
-            self.signals.on_top(update.bids[0], update.asks[0], book.fresh_ns, now_ns)
+            top = self._top()
+            if top is not None:  # without our own orders: a mid that they move would widen them
+                self.signals.on_top(*top, book.fresh_ns, now_ns)
         else:
             # The move over a hole in the data is not a sample of anything.
             self.signals.skip_gap()
@@ -313,7 +315,7 @@ class QuoteEngine:
             return []
         if update.state is OrderState.REJECTED or order.refused:
             kind = Kind.REPLACE if order.refused else Kind.PLACE
-            self._placer.on_reject(order.slot, kind, update.reason, now_ns)
+            self._placer.on_reject(order, kind, update.reason, now_ns)
         elif update.state in (OrderState.OPEN, OrderState.PARTLY_FILLED):
             self._placer.on_accept(order.slot)
         return self._again(now_ns, Cause.FILL if update.state is OrderState.FILLED else Cause.TIMER)

@@ -67,7 +67,7 @@ class OwnOrder:
         self.target_ticks = price_ticks  # where a replace on its way wants it
         self.target_lots = lots
         self.sent_ns = now_ns  # last command
-        self.changed_ns = now_ns  # last place or replace
+        self.changed_ns = now_ns  # placed, or a change of it was answered
         self.ahead_lots = AHEAD_UNKNOWN  # most that can be before it in its queue
         self.queue_place = 0.0  # what that place is worth, 0..1; see `queue_place.py`
         self.hangs_until_ns = 0  # its partner was filled: it is left where it is until then
@@ -155,7 +155,7 @@ class OwnOrders:
     def replaced(self, order: OwnOrder, *, price_ticks: int, lots: int, now_ns: int) -> None:
         order.pending = Pending.REPLACE
         order.target_ticks, order.target_lots = price_ticks, lots
-        order.sent_ns = order.changed_ns = now_ns
+        order.sent_ns = now_ns
         order.ahead_lots, order.queue_place = AHEAD_UNKNOWN, 0.0  # a change of price goes to the end of the queue
         order.hangs_until_ns = 0
         self.version += 1
@@ -187,10 +187,10 @@ class OwnOrders:
             if update.state is OrderState.FILLED:
                 self._hang_partner(order, now_ns)
         elif update.state in _SETTLED:
-            self._settle(order, update)
+            self._settle(order, update, now_ns)
         return order
 
-    def _settle(self, order: OwnOrder, update: OrderUpdate) -> None:
+    def _settle(self, order: OwnOrder, update: OrderUpdate, now_ns: int) -> None:
         """The order rests, at this price and size. Does that answer the command that is out?"""
         order.price_ticks, order.lots = update.price_ticks, update.lots
         if order.pending is Pending.CANCEL:
@@ -199,6 +199,8 @@ class OwnOrders:
         if order.pending is Pending.REPLACE and not (done or update.reason or update.ack_us >= 0):
             return  # a fill that was on its way to us while the replace was on its way there
         order.refused = order.pending is Pending.REPLACE and not done
+        if order.pending is Pending.REPLACE and done:
+            order.changed_ns = now_ns
         order.target_ticks, order.target_lots = order.price_ticks, order.lots
         order.pending = Pending.NONE
 

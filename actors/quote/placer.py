@@ -16,7 +16,7 @@ from actors.risk.leases import Refusal, Wallet
 from actors.vocab.config import QuoteSettings
 from actors.vocab.leases import RiskState
 from actors.vocab.market import Side
-from actors.vocab.orders import CancelOrder, Cause, LeasedOrder, LeasedReplace
+from actors.vocab.orders import CHANGES_FULL, CancelOrder, Cause, LeasedOrder, LeasedReplace
 from actors.vocab.reasons import Reason
 from actors.vocab.units import NS_PER_MS
 
@@ -87,11 +87,17 @@ class Placer:
         wallet = self._wallet
         return CancelOrder(wallet.venue, wallet.symbol, wallet.holder, order.ref, occasion.cause, occasion.recv_ns)
 
-    def on_reject(self, slot: int, kind: Kind, text: str, now_ns: int) -> None:
-        """Such a move waits in this slot, longer each time in a row."""
+    def on_reject(self, order: OwnOrder, kind: Kind, text: str, now_ns: int) -> None:
+        """Such a move waits in this slot, longer each time in a row. Where only its turn has not come, it was not
+        written: it costs nothing and waits no longer than the time before."""
+        slot = order.slot
         self._counters.rejected += 1
         self._reject_text = text
-        count = self._backoff.get((slot, kind), (0, 0))[1] + 1
+        if text == CHANGES_FULL:
+            self._budget.give_back(order.sent_ns)
+            count = 1
+        else:
+            count = self._backoff.get((slot, kind), (0, 0))[1] + 1
         wait_ms = min(self._backoff_ms * 2 ** min(count - 1, DOUBLINGS_MAX), self._backoff_ms_max)
         self._backoff[slot, kind] = (now_ns + wait_ms * NS_PER_MS, count)
 
@@ -120,7 +126,7 @@ class Placer:
             spare = budget.left >= max(1, move.hold_back * budget.orders_per_min) and budget.may_change
         if not spare:
             counters.budget_waits += 1
-            budget.short = budget.short or move.kind is Kind.PLACE
+            budget.short = budget.short or move.hold_back < HOLD_BACK_WIDE
             self._hinder(move, Reason.ORDER_BUDGET, f"{budget.orders_per_min} a minute granted, {budget.left} left")
             return False
         opposite = self._own.nearest_ticks(move.side.other)

@@ -5,7 +5,8 @@ A replace is preferred to cancel and place (one order, no moment without a quote
 
     place      what the missing side would earn:             notional * spread / 2
     too tight  what an informed taker would gain from us:    notional * gap, doubled
-    too wide   what we miss by standing back:                notional * gap, halved
+    too wide   what we miss by standing back:                notional * gap, halved; more than half a spread behind,
+               a quote is out of the market and hardly more than a missing one
 
 What a place in the queue is worth widens the tolerance (`queue_place.py`), so that a price error must be larger to give
 up a good one; a replace keeps no queue, so a quote whose place is worth nothing is simply moved. An order whose
@@ -48,7 +49,7 @@ class Move(NamedTuple):
 
 
 # Share of a minute's orders left untouched by a move: a missing side may take the last one, a quote that is too tight
-# leaves a quarter, a cosmetic move half.
+# or out of the market leaves a quarter, a cosmetic move half.
 HOLD_BACK_PLACE, HOLD_BACK_TIGHT, HOLD_BACK_WIDE = 0.0, 0.25, 0.5
 # A gap this many tolerances wide does not wait for the refresh interval.
 IMPATIENT_TOLERANCES = 4.0
@@ -125,7 +126,8 @@ def _change(side: Side, wish: Wish, order: OwnOrder, room_lots: int, terms: Term
     if waited_ns < terms.refresh_interval_ns and not (oversize or severe or gap > tolerance * IMPATIENT_TOLERANCES):
         return None
     worth = abs(gap) * max(rest, lots) * terms.usd_per_tick_lot
-    hold_back = HOLD_BACK_TIGHT if gap > 0 else HOLD_BACK_WIDE
+    behind = -2 * gap > terms.spread_ticks
+    hold_back = HOLD_BACK_TIGHT if gap > 0 or behind else HOLD_BACK_WIDE
     if oversize:
         # Size beyond what we may hold is worth as much as it could lose: the whole spread on all of it.
         worth += rest * terms.usd_per_tick_lot * terms.spread_ticks

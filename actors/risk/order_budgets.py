@@ -1,9 +1,9 @@
 """Who may send how many orders a minute: one account's limit, moved to where it is needed.
 
-Each symbol starts with two thirds of an equal share; the rest goes at once to who needs more. A renewal tells how many
-orders the holder has sent for a reason in the last minute, and whether one was held back for want of budget; the wish
-follows from that, at most once a second. A wish is granted as far as the sum allows; when all wishes exceed it, each
-gets the same level and nobody less than the start.
+Each symbol starts with nine tenths of an equal share and keeps at least half of one; the rest goes to who needs more. A
+renewal tells how many orders the holder has sent for a reason in the last minute, and whether one was held back for
+want of budget; the wish follows from that: up at most once a second, down after a minute without a change. A wish is
+granted as far as the sum allows; when all wishes exceed it, each gets the same level.
 
 What is shared out holds in every minute, whatever moves: a symbol counts with the greatest rate that its holder may
 have had in the last minute. So what one symbol gives up is another's a minute and a lease later; a holder's bucket
@@ -19,14 +19,14 @@ from collections import deque
 from actors.vocab.units import NS_PER_S
 
 MINUTE_NS = 60 * NS_PER_S
-START_SHARE = 0.65  # of an equal share
-GROWTH_SHORT = 1.5  # a side stood empty for want of an order, or the next would
+START_SHARE, LEAST_SHARE = 0.9, 0.5  # of an equal share
+GROWTH_SHORT = 1.5  # an order that was needed was held back, or the next would be
 GROWTH_USED = 1.25  # four fifths were used
 USED_SHARE = 0.8
 SPARE_SHARE = 2 / 3  # less than this used: given up, down to half as much again as was used
 ROOM = 1.5
 SHARES_MAX = 4.0  # nobody's wish grows beyond so many equal shares
-STEP_NS = NS_PER_S  # least time between two changes of one wish
+STEP_NS = NS_PER_S  # least time between two changes of one wish; it falls only after a whole minute
 
 
 class _Holder:
@@ -79,7 +79,7 @@ class OrderBudgets:
             self._level_ns = now_ns
             self._find_level()
             self._recount(now_ns)
-        target = max(1, min(at.wish, max(self._level, self._start())))
+        target = max(1, min(at.wish, self._level))
         before = at.reserved(now_ns)
         self._count(at, before)
         # Those who have not asked yet find their start.
@@ -104,23 +104,26 @@ class OrderBudgets:
         at.counted = rate
 
     def _start(self) -> int:
-        return max(1, int(self.account_max * START_SHARE) // max(1, len(self._holders)))
+        return self._part(START_SHARE)
+
+    def _part(self, share: float) -> int:
+        return max(1, int(self.account_max * share) // max(1, len(self._holders)))
 
     def _wish(self, at: _Holder, needed: int, short: bool, now_ns: int) -> None:
-        start = self._start()
-        if at.wish < start:
-            at.wish = start
-        if now_ns - at.changed_ns < STEP_NS:
+        if not at.wish:
+            at.wish, at.changed_ns = self._start(), now_ns
+        waited_ns = now_ns - at.changed_ns
+        if waited_ns < STEP_NS:
             return
         wish, granted = at.wish, max(at.granted, 1)
-        top = max(start, int(SHARES_MAX * self.account_max / max(1, len(self._holders))))
+        top = self._part(SHARES_MAX)
         if short:
             wish = min(top, math.ceil(granted * GROWTH_SHORT))
         elif needed >= USED_SHARE * granted:
             wish = min(top, math.ceil(granted * GROWTH_USED))
-        elif needed < SPARE_SHARE * granted:
+        elif needed < SPARE_SHARE * granted and waited_ns >= MINUTE_NS:
             wish = math.ceil(needed * ROOM)
-        wish = max(start, wish)
+        wish = max(self._part(LEAST_SHARE), wish)
         if wish != at.wish:
             at.wish, at.changed_ns = wish, now_ns
 

@@ -141,6 +141,10 @@ class HolderState(Message, frozen=True):
     stock_lots: int = 0  # spot: coins held at position 0, so the most that may be sold below it
 
 
+# `reason` of an update that refused a change, though nothing is wrong with it: another one may fit soon.
+CHANGES_FULL = "the account's orders that are left are for missing quotes"
+
+
 class OrderUpdate(Message, frozen=True):
     """gateway -> quote, at each change of state."""
 

@@ -7,10 +7,10 @@ import pytest
 from actors.gateway.commands import FromHolder, FromRisk, HolderLink, StopAsked, Stopped, Tick
 from actors.gateway.limits import Window
 from actors.gateway.pacer import Urgency
-from actors.gateway.writer import CHANGES_FULL
 from actors.vocab.leases import AccountLeaseRequest, BlockRequest, JournalledSymbol, Kill, RiskState
 from actors.vocab.market import Side
 from actors.vocab.orders import (
+    CHANGES_FULL,
     STARTING_BALANCE,
     CancelAll,
     CancelOrder,

@@ -217,6 +217,18 @@ def test_changes_leave_a_part_of_the_order_counts_to_missing_orders() -> None:
     assert found.slot[2] == 300
 
 
+def test_as_many_orders_are_kept_for_missing_sides_in_a_minute_as_in_ten_seconds() -> None:
+    windows = budget(PERP).windows
+    assert windows[Window.ORDERS_10S].caps[Urgency.CHANGE] == 216  # of 270
+    assert windows[Window.ORDERS_1M].caps[Urgency.CHANGE] == 1_026  # of 1 080
+
+
+def test_own_lower_limit_keeps_a_share_for_missing_sides() -> None:
+    window = budget(PERP).windows[Window.ORDERS_1M]
+    window.keep_to(100)
+    assert window.caps[Urgency.CHANGE] == 80
+
+
 def test_change_that_waits_too_long_is_handed_back_and_a_missing_order_is_not() -> None:
     pace = budget(PERP)
     pacer: Pacer[str] = Pacer(pace, intents_max=10, change_wait_ns=500)

@@ -6,7 +6,17 @@ import pytest
 
 from actors.quote.ladder import Wish
 from actors.quote.orders import OwnOrder, Pending
-from actors.quote.reconcile import Kind, Terms, moves, ranked, slot_of, tolerance_ticks
+from actors.quote.reconcile import (
+    HOLD_BACK_PLACE,
+    HOLD_BACK_TIGHT,
+    HOLD_BACK_WIDE,
+    Kind,
+    Terms,
+    moves,
+    ranked,
+    slot_of,
+    tolerance_ticks,
+)
 from actors.vocab.market import Side
 from actors.vocab.orders import OrderState
 from actors.vocab.units import NS_PER_S
@@ -70,6 +80,17 @@ def test_unanswered_order_is_left_alone() -> None:
     order.pending = Pending.REPLACE
 
     assert bids(Wish(9_980, 4), orders=(order,)) == []
+
+
+@pytest.mark.parametrize(
+    ("price", "hold_back"),
+    [(9_986, HOLD_BACK_TIGHT), (9_960, HOLD_BACK_WIDE), (9_959, HOLD_BACK_TIGHT), (10_003, HOLD_BACK_PLACE)],
+)
+def test_quote_out_of_the_market_may_use_as_much_of_the_budget_as_one_that_is_too_tight(
+    price: int, hold_back: float
+) -> None:
+    (move,) = moves(Side.BUY, (Wish(9_980, 4),), {0: live(Side.BUY, price, 4)}, 1, 100, TERMS)
+    assert move.hold_back == hold_back
 
 
 def test_slot_waits_for_the_refresh_interval_unless_it_is_dangerous() -> None:

@@ -26,26 +26,34 @@ def renew(budgets: OrderBudgets, symbol: str, at_s: float, *, needed: int = 0, s
     return budgets.renew(symbol, needed=needed, short=short, held=0, now_ns=T0 + int(at_s * NS_PER_S))
 
 
-def test_everybody_starts_with_two_thirds_of_an_equal_share() -> None:
+def test_everybody_starts_with_nine_tenths_of_an_equal_share() -> None:
     budgets = shares("A", "B", "C", "D")
-    assert [renew(budgets, symbol, 0) for symbol in "ABCD"] == [16, 16, 16, 16]
+    assert [renew(budgets, symbol, 0) for symbol in "ABCD"] == [22, 22, 22, 22]
 
 
 def test_who_runs_short_gets_more_at_once_up_to_what_is_left() -> None:
     budgets = shares("A", "B", "C", "D")
     for symbol in "ABCD":
         renew(budgets, symbol, 0)
-    found = [renew(budgets, "A", step + 1, short=True) for step in range(5)]
-    assert found == [24, 36, 52, 52, 52]  # 100 less what the others hold
-    assert [renew(budgets, symbol, 9) for symbol in "BCD"] == [16, 16, 16]
+    found = [renew(budgets, "A", step + 1, short=True) for step in range(3)]
+    assert found == [33, 34, 34]  # 100 less what the others hold
+    assert [renew(budgets, symbol, 9) for symbol in "BCD"] == [22, 22, 22]
 
 
 def test_who_asks_last_still_finds_its_start() -> None:
     budgets = shares("A", "B", "C", "D")
     for step in range(8):
         renew(budgets, "A", step, short=True)
-    assert renew(budgets, "A", 9, short=True) == 52
-    assert [renew(budgets, symbol, 10) for symbol in "BCD"] == [16, 16, 16]
+    assert renew(budgets, "A", 9, short=True) == 34
+    assert [renew(budgets, symbol, 10) for symbol in "BCD"] == [22, 22, 22]
+
+
+def test_a_minute_that_needs_little_gives_the_rest_up_but_for_half_a_share() -> None:
+    budgets = shares("A", "B")
+    assert renew(budgets, "A", 0) == 45
+    assert renew(budgets, "A", 59, needed=2) == 45  # a minute is not over
+    assert renew(budgets, "A", 60, needed=20) == 30  # half as much again as it needed
+    assert renew(budgets, "A", 121, needed=2) == 25
 
 
 def test_what_is_given_up_is_the_others_only_when_no_minute_can_hold_both() -> None:
@@ -54,28 +62,30 @@ def test_what_is_given_up_is_the_others_only_when_no_minute_can_hold_both() -> N
         renew(budgets, symbol, 0)
     for step in range(1, 6):
         renew(budgets, "A", step, short=True)
-    assert renew(budgets, "A", 7, needed=60) == 68  # 100 less B's 32
-    assert renew(budgets, "A", 10, needed=2) == 32  # never below the start
-    assert renew(budgets, "B", 20, short=True) == 32
-    assert renew(budgets, "B", 71, short=True) == 32
-    assert renew(budgets, "B", 73, short=True) == 48  # a minute and a lease after second 10
+    assert renew(budgets, "A", 7, needed=50) == 55  # 100 less B's 45
+    assert renew(budgets, "A", 70, needed=2) == 25
+    assert renew(budgets, "B", 80, short=True, needed=40) == 45
+    assert renew(budgets, "B", 131, short=True) == 45
+    assert renew(budgets, "B", 133, short=True) == 68  # a minute and a lease after second 70
 
 
 def test_wishes_beyond_the_limit_are_filled_to_one_level() -> None:
     budgets = shares("A", "B", "C", "D")
     for step in range(0, 200, 2):
         granted = {symbol: renew(budgets, symbol, step, short=symbol in "ABC", needed=2) for symbol in "ABCD"}
-    assert granted["D"] == 16
-    assert all(abs(granted[symbol] - 28) <= 1 for symbol in "ABC")
+    assert granted["D"] == 12
+    assert all(abs(granted[symbol] - 29) <= 1 for symbol in "ABC")
     assert sum(granted.values()) <= 100
 
 
 def test_a_new_term_counts_the_rates_that_holders_have() -> None:
     budgets = shares("A", "B")
-    assert budgets.renew("A", needed=0, short=False, held=80, now_ns=T0) == 32
+    assert budgets.renew("A", needed=0, short=False, held=80, now_ns=T0) == 45
     assert budgets.renew("B", needed=0, short=False, held=20, now_ns=T0) == 20
     assert budgets.renew("B", needed=20, short=True, held=20, now_ns=T0 + NS_PER_S) == 20
-    assert budgets.renew("B", needed=20, short=True, held=20, now_ns=T0 + 63 * NS_PER_S) == 32  # its start
+    assert (
+        budgets.renew("B", needed=20, short=True, held=20, now_ns=T0 + 63 * NS_PER_S) == 30
+    )  # half as much again as it had
 
 
 ASKS = st.lists(

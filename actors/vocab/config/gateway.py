@@ -19,7 +19,11 @@ class GatewaySettings(Settings):
     budget_share: float = Field(0.9, gt=0, le=1, description="share of the venue's order limits that may be used")
     cancel_reserve_share: float = Field(0.1, ge=0, lt=1, description="share kept back for cancels and kill")
     places_share: float = Field(
-        0.35, ge=0, lt=1, description="share of the order limits kept for missing orders: changes of live ones wait"
+        0.35,
+        ge=0,
+        lt=1,
+        description="share of the shortest order limit, and as many of the longer ones, kept for missing orders: "
+        "changes of live ones wait",
     )
     change_wait_ms: int = Field(500, ge=1, description="a change that waits longer for the order limits is refused")
     intents_max: int = Field(2_000, ge=1, description="slots waiting in the pacer; full: the least valuable is refused")
