@@ -10,9 +10,10 @@ of the venue's length ever holds more than the limit, wherever the venue cuts it
 from __future__ import annotations
 
 import enum
+import heapq
 import math
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Generic, TypeVar
 
 import msgspec
@@ -38,7 +39,13 @@ class Urgency(enum.IntEnum):
 
 
 class RateWindow:
-    """What was used of one limit during the last `span_ms`, as a sliding log."""
+    """What was used of one limit during the last `span_ms`: a sliding log of our own requests, and what else the venue
+    counts.
+
+    The venue's count is of its own current interval and begins anew with each: what it holds besides ours (others of
+    the account or address, our own before a restart) is taken over at each report, up and down. Kept as if written at
+    the report it would close the limit for a whole span, cancels included, long after the venue forgot it.
+    """
 
     def __init__(
         self,
@@ -58,10 +65,12 @@ class RateWindow:
         self._places_share = places_share
         self._places_max = places_max
         self.caps = self._caps(max(1, int(limit * budget_share)))
-        self.used = 0
+        self._own = 0
+        self._others = 0
+        self._others_ns = 0  # when the venue told so last: it can't hold them longer than a span
         self._grain_ns = self.span_ns // LOG_MAX if span_ms > LOG_WHOLE_MS else 0
         self._first_ns = 0  # of the newest entry
-        # (written_ns, cost), oldest first; the sum of costs is `used`.
+        # (written_ns, cost), oldest first; the sum of costs is `_own`.
         self._log: deque[tuple[int, int]] = deque()
 
     def keep_to(self, budget: int) -> None:
@@ -76,15 +85,21 @@ class RateWindow:
 
     def forget(self, now_ns: int) -> None:
         """Drop what left the window."""
-        log = self._log
-        while log and log[0][0] <= now_ns - self.span_ns:
-            self.used -= log.popleft()[1]
+        log, since_ns = self._log, now_ns - self.span_ns
+        while log and log[0][0] <= since_ns:
+            self._own -= log.popleft()[1]
+        if self._others_ns <= since_ns:
+            self._others = 0
+
+    @property
+    def used(self) -> int:
+        return self._own + self._others
 
     def free(self, urgency: Urgency) -> int:
         return self.caps[urgency] - self.used
 
     def take(self, cost: int, now_ns: int) -> None:
-        self.used += cost
+        self._own += cost
         if self._log and now_ns - self._first_ns < self._grain_ns:
             # One entry, as old as its newest part: a day's count would else be a log of a hundred thousand.
             self._log[-1] = (now_ns, self._log[-1][1] + cost)
@@ -95,7 +110,10 @@ class RateWindow:
     def ready_ns(self, cost: int, urgency: Urgency, now_ns: int) -> int:
         """Return the first moment at which `cost` fits; `now_ns` when it fits already or never will."""
         need = self.used + cost - self.caps[urgency]
-        for written_ns, used in self._log:
+        log: Iterable[tuple[int, int]] = self._log
+        if self._others:
+            log = heapq.merge(log, ((self._others_ns, self._others),))
+        for written_ns, used in log:
             if need <= 0:
                 break
             need -= used
@@ -104,9 +122,8 @@ class RateWindow:
         return now_ns
 
     def correct(self, venue_count: int, now_ns: int) -> None:
-        """Adopt a higher count of the venue: others use the same account or address, or we forgot in a restart."""
-        if venue_count > self.used:
-            self.take(venue_count - self.used, now_ns)
+        """The venue counts so many in its interval."""
+        self._others, self._others_ns = max(0, venue_count - self._own), now_ns
 
 
 class Budget:

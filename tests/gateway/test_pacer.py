@@ -149,12 +149,28 @@ def test_order_windows_keep_no_reserve_where_cancels_cost_nothing() -> None:
     assert budget(PERP).windows[Window.WEIGHT_1M].caps == (1_944, 1_944, 2_160, 2_400)
 
 
-def test_venues_count_corrects_ours_upward_only() -> None:
+def test_what_the_venue_counts_besides_ours_is_followed_up_and_down_never_below_ours() -> None:
     pace = budget(PERP)
+    window = pace.windows[Window.ORDERS_10S]
     pace.correct(RateUsage(orders_10s=100, orders_1m=5), 0)
-    assert pace.windows[Window.ORDERS_10S].used == 100
-    pace.correct(RateUsage(orders_10s=10), 1)
-    assert pace.windows[Window.ORDERS_10S].used == 100
+    assert window.used == 100
+    window.take(30, 1)
+    assert window.used == 130
+    pace.correct(RateUsage(orders_10s=40), 2)  # its interval began anew, and 10 are others'
+    assert window.used == 40
+    pace.correct(RateUsage(orders_10s=3), 3)
+    assert window.used == 30
+
+
+def test_what_the_venue_counted_is_over_a_span_after_its_last_report() -> None:
+    pace = budget(PERP)
+    window = pace.windows[Window.ORDERS_10S]
+    pace.correct(RateUsage(orders_10s=400), 5)
+    assert window.ready_ns(1, Urgency.NORMAL, 5) == 5 + window.span_ns
+    window.forget(5 + window.span_ns - 1)
+    assert window.used == 400
+    window.forget(5 + window.span_ns)
+    assert window.used == 0
 
 
 def test_closed_until_the_venue_says() -> None:
