@@ -24,7 +24,8 @@ from actors.vocab.venue_io import RateUsage
 
 MINUTE_NS = 60 * NS_PER_S
 
-
+CLOCK_SLACK_NS = NS_PER_S  # our clock and the venue's may differ by so much
+WAVES = 2  # times a minute that all sides may be missing at once: the gateway dies, then risk
 LOG_WHOLE_MS = 3_600_000  # windows longer than this are not logged request by request,
 LOG_MAX = 1_000  # but in so many parts
 
@@ -42,9 +43,10 @@ class RateWindow:
     """What was used of one limit during the last `span_ms`: a sliding log of our own requests, and what else the venue
     counts.
 
-    The venue's count is of its own current interval and begins anew with each: what it holds besides ours (others of
-    the account or address, our own before a restart) is taken over at each report, up and down. Kept as if written at
-    the report it would close the limit for a whole span, cancels included, long after the venue forgot it.
+    The venue's count is of its own current interval (Binance: whole minutes and tens of seconds of its clock) and
+    begins anew with each. What it holds besides ours (others of the account or address, our own before a restart) is
+    taken over at each report, up and down, and ends with the interval: kept for a whole span it would close the limit,
+    to cancels as well, long after the venue forgot it, and a closed limit brings no newer report.
     """
 
     def __init__(
@@ -67,7 +69,7 @@ class RateWindow:
         self.caps = self._caps(max(1, int(limit * budget_share)))
         self._own = 0
         self._others = 0
-        self._others_ns = 0  # when the venue told so last: it can't hold them longer than a span
+        self._others_until_ns = 0  # the venue's interval ends
         self._grain_ns = self.span_ns // LOG_MAX if span_ms > LOG_WHOLE_MS else 0
         self._first_ns = 0  # of the newest entry
         # (written_ns, cost), oldest first; the sum of costs is `_own`.
@@ -88,7 +90,7 @@ class RateWindow:
         log, since_ns = self._log, now_ns - self.span_ns
         while log and log[0][0] <= since_ns:
             self._own -= log.popleft()[1]
-        if self._others_ns <= since_ns:
+        if self._others_until_ns <= now_ns:
             self._others = 0
 
     @property
@@ -112,7 +114,7 @@ class RateWindow:
         need = self.used + cost - self.caps[urgency]
         log: Iterable[tuple[int, int]] = self._log
         if self._others:
-            log = heapq.merge(log, ((self._others_ns, self._others),))
+            log = heapq.merge(log, ((self._others_until_ns - self.span_ns, self._others),))
         for written_ns, used in log:
             if need <= 0:
                 break
@@ -123,7 +125,8 @@ class RateWindow:
 
     def correct(self, venue_count: int, now_ns: int) -> None:
         """The venue counts so many in its interval."""
-        self._others, self._others_ns = max(0, venue_count - self._own), now_ns
+        self._others = max(0, venue_count - self._own)
+        self._others_until_ns = (now_ns // self.span_ns + 1) * self.span_ns + CLOCK_SLACK_NS
 
 
 class Budget:
@@ -140,9 +143,9 @@ class Budget:
     ) -> None:
         # A reserve is kept for cancels where they cost something: elsewhere it would protect nothing. What they do
         # not cost counts orders alone. All sides of a fleet can be missing at once, but not again and again: what is
-        # kept for them in the shortest of those counts is enough in every longer one.
+        # kept for them in the shortest of those counts, a few times over, is enough in every longer one.
         orders = [(span_ms, limit) for name, (limit, span_ms) in windows.items() if name not in cancels_cost]
-        places_max = min(orders)[1] * budget_share * places_share if orders else 0.0
+        places_max = WAVES * min(orders)[1] * budget_share * places_share if orders else 0.0
         self.windows = {
             name: RateWindow(
                 limit=limit,

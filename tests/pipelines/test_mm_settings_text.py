@@ -21,7 +21,7 @@ def test_the_printed_file_means_the_same_settings(tmp_path: Path) -> None:
 
 def test_every_key_is_there_with_its_bounds() -> None:
     text = settings_text(FleetSettings())
-    assert "  gamma: 0.05" in text
+    assert "  gamma: 0.08" in text
     assert "risk aversion, per basis point and order; >= 1e-09, <= 1000" in text
     for section, field in FleetSettings.model_fields.items():
         assert f"{section}:\n" in text

@@ -108,9 +108,9 @@ def told(quoter: QuoteEngine, ms: int) -> list[float]:
 
 
 def test_risk_hears_of_our_fills_once_and_again_when_they_change() -> None:
-    """D = 2 A k C at the defaults A 0.5, k 0.7, γ 0.05; half a bp of adverse markout takes e^(-k/4) of it."""
+    """D = 2 A k C at the defaults A 0.5, k 0.7, γ 0.08; half a bp of adverse markout takes e^(-k/4) of it."""
     quoter = engine()
-    usual = 2 * 0.5 * math.exp(-0.7 * 0.5 / 2) * 0.7 * (1 + 0.05 / 0.7) ** -(1 + 0.7 / 0.05)
+    usual = 2 * 0.5 * math.exp(-0.7 * 0.5 / 2) * 0.7 * (1 + 0.08 / 0.7) ** -(1 + 0.7 / 0.08)
 
     assert told(quoter, 100) == [pytest.approx(usual)]
     assert told(quoter, 10_000) == []

@@ -22,8 +22,8 @@ class GatewaySettings(Settings):
         0.35,
         ge=0,
         lt=1,
-        description="share of the shortest order limit, and as many of the longer ones, kept for missing orders: "
-        "changes of live ones wait",
+        description="share of the shortest order limit, and twice as many of the longer ones, kept for missing "
+        "orders: changes of live ones wait",
     )
     change_wait_ms: int = Field(500, ge=1, description="a change that waits longer for the order limits is refused")
     intents_max: int = Field(2_000, ge=1, description="slots waiting in the pacer; full: the least valuable is refused")

@@ -27,7 +27,7 @@ EXACT_ORDERS_MAX = 100
 
 class QuoteSettings(EstimatorSettings):
     model: ModelName = Field("avellaneda_stoikov", description="pricing model by name")
-    gamma: float = Field(0.05, ge=1e-9, le=1000, description="risk aversion, per basis point and order")
+    gamma: float = Field(0.08, ge=1e-9, le=1000, description="risk aversion, per basis point and order")
     horizon_s: float = Field(20.0, ge=1e-3, le=86_400, description="T - t, held constant: a rolling horizon")
     horizon: Literal["rolling", "infinite"] = Field(
         "rolling", description="model `avellaneda_stoikov`: the horizon above, or none and the position bounded"

@@ -107,8 +107,8 @@ def test_a_row_for_each_trial_and_window(tmp_path: Path) -> None:
 
     rows = pq.read_table(tmp_path / "trials.parquet").to_pylist()
     assert [(row["trial"], row["window"], row["quote.gamma"]) for row in rows] == [
-        (0, 0, 0.05),
-        (0, 1, 0.05),
+        (0, 0, 0.08),
+        (0, 1, 0.08),
         (1, 0, 0.3),
         (1, 1, 0.3),
     ]
