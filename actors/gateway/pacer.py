@@ -126,7 +126,10 @@ class RateWindow:
     def correct(self, venue_count: int, now_ns: int) -> None:
         """The venue counts so many in its interval."""
         self._others = max(0, venue_count - self._own)
-        self._others_until_ns = (now_ns // self.span_ns + 1) * self.span_ns + CLOCK_SLACK_NS
+        # A report just after a turn by our clock may be of the interval before by the venue's: taken as such, since
+        # what it holds of the new one is little and told again soon.
+        surely_ns = now_ns - CLOCK_SLACK_NS
+        self._others_until_ns = (surely_ns // self.span_ns + 1) * self.span_ns + CLOCK_SLACK_NS
 
 
 class Budget:

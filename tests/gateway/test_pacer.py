@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -162,10 +163,12 @@ def test_what_the_venue_counts_besides_ours_is_followed_up_and_down_never_below_
     assert window.used == 30
 
 
-def test_what_the_venue_counted_ends_with_its_interval() -> None:
+@pytest.mark.parametrize("told_s", [42, 47, 49.9, 50.3])
+def test_what_the_venue_counted_ends_with_its_interval(told_s: float) -> None:
+    """The last of them was told by a venue whose clock is behind ours."""
     pace = budget(PERP)
     window = pace.windows[Window.ORDERS_10S]
-    told_ns = 47 * NS_PER_S
+    told_ns = int(told_s * NS_PER_S)
     pace.correct(RateUsage(orders_10s=400), told_ns)
     ends_ns = 51 * NS_PER_S  # a second of slack for the clocks
     assert window.ready_ns(1, Urgency.NORMAL, told_ns) == ends_ns
