@@ -4,7 +4,7 @@ The pacer is never a queue of stale orders. Per slot (holder, symbol, slot) it k
 superseded one is handed back to be reported. Cancels go first, then missing orders, then changes of live ones; each
 kind by what it is worth. Changes leave a share of the order counts to missing orders, and one that waits too long is
 handed back: its holder decides anew on a newer book, or withdraws the quote. Budgets are sliding windows, so no span
-of the venue's length ever holds more than the limit, wherever the venue cuts its own.
+of the venue's length ever holds more of ours than the limit, wherever the venue cuts its own.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class RateWindow:
         self.caps = self._caps(max(1, int(limit * budget_share)))
         self._own = 0
         self._others = 0
-        self._others_until_ns = 0  # the venue's interval ends
+        self._others_ns = 0  # they leave the window as if all had been written then
         self._grain_ns = self.span_ns // LOG_MAX if span_ms > LOG_WHOLE_MS else 0
         self._first_ns = 0  # of the newest entry
         # (written_ns, cost), oldest first; the sum of costs is `_own`.
@@ -90,7 +90,7 @@ class RateWindow:
         log, since_ns = self._log, now_ns - self.span_ns
         while log and log[0][0] <= since_ns:
             self._own -= log.popleft()[1]
-        if self._others_until_ns <= now_ns:
+        if self._others_ns <= since_ns:
             self._others = 0
 
     @property
@@ -114,7 +114,7 @@ class RateWindow:
         need = self.used + cost - self.caps[urgency]
         log: Iterable[tuple[int, int]] = self._log
         if self._others:
-            log = heapq.merge(log, ((self._others_until_ns - self.span_ns, self._others),))
+            log = heapq.merge(log, ((self._others_ns, self._others),))
         for written_ns, used in log:
             if need <= 0:
                 break
@@ -128,8 +128,8 @@ class RateWindow:
         self._others = max(0, venue_count - self._own)
         # A report just after a turn by our clock may be of the interval before by the venue's: taken as such, since
         # what it holds of the new one is little and told again soon.
-        surely_ns = now_ns - CLOCK_SLACK_NS
-        self._others_until_ns = (surely_ns // self.span_ns + 1) * self.span_ns + CLOCK_SLACK_NS
+        began_ns = (now_ns - CLOCK_SLACK_NS) // self.span_ns * self.span_ns
+        self._others_ns = began_ns + CLOCK_SLACK_NS
 
 
 class Budget:
@@ -148,7 +148,8 @@ class Budget:
         # not cost counts orders alone. All sides of a fleet can be missing at once, but not again and again: what is
         # kept for them in the shortest of those counts, a few times over, is enough in every longer one.
         orders = [(span_ms, limit) for name, (limit, span_ms) in windows.items() if name not in cancels_cost]
-        places_max = WAVES * min(orders)[1] * budget_share * places_share if orders else 0.0
+        _span_ms, shortest = min(orders, default=(0, 0))
+        places_max = WAVES * shortest * budget_share * places_share
         self.windows = {
             name: RateWindow(
                 limit=limit,

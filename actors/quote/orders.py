@@ -196,11 +196,13 @@ class OwnOrders:
         if order.pending is Pending.CANCEL:
             return  # the gateway pursues a cancel to its end
         done = (order.price_ticks, order.lots) == (order.target_ticks, order.target_lots)
-        if order.pending is Pending.REPLACE and not (done or update.reason or update.ack_us >= 0):
-            return  # a fill that was on its way to us while the replace was on its way there
-        order.refused = order.pending is Pending.REPLACE and not done
-        if order.pending is Pending.REPLACE and done:
-            order.changed_ns = now_ns
+        if order.pending is Pending.REPLACE:
+            if done:
+                order.changed_ns = now_ns
+            elif update.reason or update.ack_us >= 0:
+                order.refused = True
+            else:
+                return  # a fill that was on its way to us while the replace was on its way there
         order.target_ticks, order.target_lots = order.price_ticks, order.lots
         order.pending = Pending.NONE
 

@@ -11,7 +11,7 @@ from actors.quote.budget import OrderBudget
 from actors.quote.counters import Counters
 from actors.quote.orders import OwnOrder, OwnOrders
 from actors.quote.position import PositionKeeper
-from actors.quote.reconcile import HOLD_BACK_WIDE, Kind, Move
+from actors.quote.reconcile import Kind, Move
 from actors.risk.leases import Refusal, Wallet
 from actors.vocab.config import QuoteSettings
 from actors.vocab.leases import RiskState
@@ -126,7 +126,7 @@ class Placer:
             spare = budget.left >= max(1, move.hold_back * budget.orders_per_min) and budget.may_change
         if not spare:
             counters.budget_waits += 1
-            budget.short = budget.short or move.hold_back < HOLD_BACK_WIDE
+            budget.short = budget.short or move.needed
             self._hinder(move, Reason.ORDER_BUDGET, f"{budget.orders_per_min} a minute granted, {budget.left} left")
             return False
         opposite = self._own.nearest_ticks(move.side.other)
@@ -205,7 +205,7 @@ class Placer:
             return self.cancel(order, occasion)
         self._own.replaced(order, price_ticks=move.price_ticks, lots=lots, now_ns=occasion.now_ns)
         self._counters.replaced += 1
-        self._budget.take(needed=move.hold_back < HOLD_BACK_WIDE)
+        self._budget.take(needed=move.needed)
         return made
 
     def _growth_lots(self, side: Side, live_buy: int, live_sell: int) -> int:

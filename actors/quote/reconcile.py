@@ -47,6 +47,11 @@ class Move(NamedTuple):
     hold_back: float  # share of the order budget that must be left after it
     severe: bool = False  # the live quote is beyond the fair price: withdrawn when the budget cannot move it
 
+    @property
+    def needed(self) -> bool:
+        """More than a cosmetic move: what the symbol's rate of orders follows."""
+        return self.hold_back < HOLD_BACK_WIDE
+
 
 # Share of a minute's orders left untouched by a move: a missing side may take the last one, a quote that is too tight
 # or out of the market leaves a quarter, a cosmetic move half.

@@ -83,9 +83,8 @@ def test_a_new_term_counts_the_rates_that_holders_have() -> None:
     assert budgets.renew("A", needed=0, short=False, held=80, now_ns=T0) == 45
     assert budgets.renew("B", needed=0, short=False, held=20, now_ns=T0) == 20
     assert budgets.renew("B", needed=20, short=True, held=20, now_ns=T0 + NS_PER_S) == 20
-    assert (
-        budgets.renew("B", needed=20, short=True, held=20, now_ns=T0 + 63 * NS_PER_S) == 30
-    )  # half as much again as it had
+    later_ns = T0 + 63 * NS_PER_S
+    assert budgets.renew("B", needed=20, short=True, held=20, now_ns=later_ns) == 30  # half as much again as it had
 
 
 ASKS = st.lists(
