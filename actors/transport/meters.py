@@ -8,10 +8,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 from hdrh.histogram import HdrHistogram
 
 HIGHEST_US = 60_000_000  # a minute; anything longer is recorded as a minute
-SIGNIFICANT_DIGITS = 2  # a percent; a third digit makes reading a percentile eight times slower, and loops wait for it
+SIGNIFICANT_DIGITS = 2  # a percent
 UNSETTLED_MAX = 500
 LAG_INTERVAL_S = 0.25  # four looks a second see every pause that a p99 is made of and cost nothing
 SMAPS_ROLLUP = Path("/proc/self/smaps_rollup")
@@ -64,15 +65,23 @@ class Histogram:
 
     def percentile(self, percent: float) -> int:
         """Return the value that `percent` % of all are at or below; 0 while empty."""
-        return int(self._buckets.get_value_at_percentile(percent)) if self.count else 0
+        return self._percentiles(percent)[0]
 
     def summary(self) -> dict[str, int]:
         """Return the form used in status, metrics and `summary.json`."""
-        if not self.count:
-            return {"p50": 0, "p90": 0, "p99": 0, "max": 0, "count": 0}
-        # One walk over the buckets: this is asked of a running loop.
-        at = self._buckets.get_percentile_to_value_dict([50, 90, 99])
-        return {"p50": int(at[50]), "p90": int(at[90]), "p99": int(at[99]), "max": self.max, "count": self.count}
+        p50, p90, p99 = self._percentiles(50, 90, 99)
+        return {"p50": p50, "p90": p90, "p99": p99, "max": self.max, "count": self.count}
+
+    def _percentiles(self, *percents: float) -> list[int]:
+        # The library walks over two thousand buckets in Python, a fifth of a millisecond that a running loop is asked
+        # to wait for; the same walk in numpy takes a twentieth of it.
+        buckets = self._buckets
+        if not buckets.get_total_count():
+            return [0] * len(percents)
+        running = np.frombuffer(buckets.counts, np.int64).cumsum()
+        targets = [buckets.get_target_count_at_percentile(percent) for percent in percents]
+        at = running.searchsorted(targets)
+        return [int(buckets.get_highest_equivalent_value(buckets.get_value_from_index(int(i)))) for i in at]
 
     def encode(self) -> bytes:
         """Return everything recorded as text bytes (HdrHistogram V2, base64), for `merge` in another process."""

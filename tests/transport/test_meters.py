@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from hdrh.histogram import HdrHistogram
+from hypothesis import given
+from hypothesis import strategies as st
 
 from actors.transport.meters import CpuShare, Histogram, LoopLag, machine_cpu_share, pss_mb
 from tests.fakes import run_on, until
@@ -17,6 +20,15 @@ def test_histogram_knows_its_percentiles_to_a_percent() -> None:
     assert histogram.p90 == pytest.approx(9_000, rel=1e-2)
     assert histogram.p99 == pytest.approx(9_900, rel=1e-2)
     assert histogram.max == pytest.approx(10_000, rel=1e-2)
+
+
+@given(st.lists(st.integers(1, 60_000_000), min_size=1, max_size=50), st.floats(0.1, 100))
+def test_a_percentile_is_the_library_s_own(values_us: list[int], percent: float) -> None:
+    histogram, library = Histogram(), HdrHistogram(1, 60_000_000, 2)
+    for value_us in values_us:
+        histogram.record(value_us)
+        library.record_value(value_us)
+    assert histogram.percentile(percent) == library.get_value_at_percentile(percent)
 
 
 @pytest.mark.parametrize(
