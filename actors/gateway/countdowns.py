@@ -10,42 +10,62 @@ from actors.gateway.pacer import Urgency
 from actors.vocab.units import NS_PER_MS
 from actors.vocab.venue_io import VenueCountdown
 
+OFF_RETRY_MS = 1_000  # far below the shortest timer, and no flood where the venue refuses
+
 
 class Countdowns:
-    """Arms the timers of symbols with live orders. Whoever stops calling `arm` lets them run out."""
+    """Keeps a timer running for each symbol with live orders. Whoever stops calling `keep` lets them run out."""
 
     def __init__(self, core: Core, *, has_foreign: Callable[[str], bool]) -> None:
         self._core = core
         self._has_foreign = has_foreign
-        # symbol -> when its timer was armed last; holds symbols whose timer may still run
+        # symbol -> when its timer was written last; holds symbols whose timer may still run
         self._armed: dict[str, int] = {}
 
-    def arm(self) -> None:
-        """Re-arm what is due. A timer cancels all orders of its symbol, so none is armed where foreign ones live."""
+    def keep(self, *, is_open: bool) -> None:
+        """Turn off timers that would cancel others' orders; where the gateway is open, re-arm what is due.
+
+        A timer cancels all orders of its symbol, so none runs where foreign ones live. One without orders of ours is
+        turned off when it would be due again and not at once: orders come back within moments, each write costs.
+        """
         core = self._core
         wanted_ms = core.settings.countdown_ms
         if not core.limits.countdown or not wanted_ms:
             return
-        symbols = [
-            symbol for symbol in core.instruments if core.table.live_count(symbol) and not self._has_foreign(symbol)
-        ]
+        wanted = {symbol for symbol in core.instruments if core.table.live_count(symbol)}
+        foreign = {symbol for symbol in {*wanted, *self._armed} if self._has_foreign(symbol)}
+        symbols = wanted - foreign
         interval_ms, countdown_ms = countdown_plan(symbols_count=len(symbols), countdown_ms=wanted_ms)
-        for symbol in symbols:
-            armed_ns = self._armed.get(symbol)
-            if armed_ns is not None and core.now_ns - armed_ns < interval_ms * NS_PER_MS:
-                continue
-            request = VenueCountdown(core.next_request_no(), symbol, countdown_ms)
-            if not core.can_write(request, Urgency.NORMAL):
-                return
-            self._armed[symbol] = core.now_ns
-            core.write(request)
+        for symbol in [symbol for symbol in self._armed if symbol not in symbols]:
+            if self._is_due(symbol, OFF_RETRY_MS if symbol in foreign else interval_ms) and self._write(symbol, 0):
+                del self._armed[symbol]
+        if not is_open:
+            return  # everything is being cancelled: the timers run out by themselves
+        for symbol in core.instruments:
+            if symbol in symbols and self._is_due(symbol, interval_ms) and self._write(symbol, countdown_ms):
+                self._armed[symbol] = core.now_ns
 
-    def refused(self, symbol: str) -> None:
-        """The venue did not take it: due again."""
-        self._armed.pop(symbol, None)
+    def refused(self, request: VenueCountdown) -> None:
+        """The venue did not take it: to be armed, or turned off, again."""
+        if request.countdown_ms:
+            self._armed.pop(request.symbol, None)
+        else:
+            self._armed.setdefault(request.symbol, self._core.now_ns)
 
     def disarm(self) -> None:
         """Nothing of ours lives: a timer left behind would cancel what somebody else places later."""
         for symbol in self._armed:
             self._core.write(VenueCountdown(self._core.next_request_no(), symbol, 0))
         self._armed.clear()
+
+    def _is_due(self, symbol: str, interval_ms: int) -> bool:
+        armed_ns = self._armed.get(symbol)
+        return armed_ns is None or self._core.now_ns - armed_ns >= interval_ms * NS_PER_MS
+
+    def _write(self, symbol: str, countdown_ms: int) -> bool:
+        core = self._core
+        request = VenueCountdown(core.next_request_no(), symbol, countdown_ms)
+        if not core.can_write(request, Urgency.NORMAL):
+            return False
+        core.write(request)
+        return True

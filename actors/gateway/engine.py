@@ -438,7 +438,7 @@ class GatewayEngine:
         if flight.ask is not None:
             self.comparison.failed(m.request_no)
         elif isinstance(flight.request, VenueCountdown) and m.kind is not FaultKind.UNCHANGED:
-            self.countdowns.refused(flight.request.symbol)
+            self.countdowns.refused(flight.request)
 
     def _answered(self, m: VenueBalances | VenueCountdownAck | VenueTime) -> None:
         self.core.flights.pop(m.request_no, None)
@@ -455,8 +455,7 @@ class GatewayEngine:
             self.comparison.failed(flight.request.request_no)
         self._renew()
         self.comparison.on_tick()
-        if self.news.is_open:
-            self.countdowns.arm()  # closed, the timers run out by themselves
+        self.countdowns.keep(is_open=self.news.is_open)
         for symbol in self.gate.fences:
             core.touch(symbol)
 
