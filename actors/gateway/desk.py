@@ -104,7 +104,7 @@ class OrderDesk:
             uncertain_until_ns=0,
         )
         if after is not None:
-            order.carried_lots = after.carried_lots + after.filled_lots
+            order.carried_lots = after.carried_lots + after.executed_lots
         kind = m if isinstance(m, LeasedOrder) else after
         if kind is not None:
             order.post_only, order.reduce_only = kind.post_only, kind.reduce_only
@@ -495,8 +495,7 @@ class OrderDesk:
         core = self._core
         was_open = order.is_open
         changed = order.apply(event, core.now_ns)
-        if reason:
-            order.reason = reason
+        order.reason = reason  # of this event: a fill after a refusal must not look like another refusal
         core.touch(order.symbol)
         if order.state is OrderState.UNKNOWN:
             if changed:

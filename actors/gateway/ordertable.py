@@ -103,7 +103,7 @@ class TrackedOrder:
         self.settle_ns = 0  # end told, fills missing: when to ask for trades
         self.settle_tries = 0
         self.successor: object | None = None  # the replace to place once this leg is over
-        self.reason = ""
+        self.reason = ""  # of the newest event, in the venue's words or ours
         self.resized_ns = 0  # our clock when the venue last acknowledged another size; 0: never
         self.event_ns = 0  # venue's clock at the last news
         self.history: list[tuple[int, LifeEvent, OrderState]] = []
@@ -120,6 +120,11 @@ class TrackedOrder:
         if self.state in OPEN_STATES:
             return max(0, max(self.lots, self.pending_lots, self.venue_filled_lots) - self.filled_lots)
         return max(0, self.venue_filled_lots - self.filled_lots)
+
+    @property
+    def executed_lots(self) -> int:
+        """Lots that are filled as far as anybody has told: the venue in an answer, or a booked trade."""
+        return max(self.filled_lots, self.venue_filled_lots)
 
     def apply(self, event: LifeEvent, now_ns: int) -> bool:
         """Move along the table; return whether the state changed. `OurFault` on a move that it does not have."""

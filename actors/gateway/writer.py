@@ -97,13 +97,15 @@ class OrderWriter:
         if not isinstance(successor, Intent):
             return
         m = successor.body
-        left = m.lots - order.carried_lots - max(order.filled_lots, order.venue_filled_lots)
+        left = m.lots - order.carried_lots - order.executed_lots
         newer = self.pacer.waiting(successor.slot)
         if left <= 0 or order.state is OrderState.FILLED or self.closed_reason:
             order.successor = None
         elif newer is None:
             successor.urgency = Urgency.NORMAL  # the side is empty now
-            self.pacer.offer(successor)
+            _superseded, refused = self.pacer.offer(successor)
+            if refused is not None:
+                self.refuse(refused.body, "pacer full")
         else:
             newer.urgency = Urgency.NORMAL
             order.successor = newer if newer.body.ref == order.ref else None
@@ -174,7 +176,7 @@ class OrderWriter:
         if isinstance(m, LeasedOrder):
             self._desk.place(m, self._ids.take(), lots=m.lots, stamps=stamps, after=None)
         elif replaced is not None and not replaced.is_open:
-            left = m.lots - replaced.carried_lots - replaced.filled_lots
+            left = m.lots - replaced.carried_lots - replaced.executed_lots
             self._desk.place(m, self._ids.take(), lots=left, stamps=stamps, after=replaced)
         elif replaced is not None and core.limits.amends:
             self._desk.replace(replaced, m, stamps)
@@ -202,10 +204,12 @@ class OrderWriter:
                 return "order is being cancelled"
             if not replaced.is_open and not replaced_may_go_on(replaced):
                 return f"order is {replaced.state.name}"
-            lots = m.lots - replaced.carried_lots - replaced.filled_lots
+            lots = m.lots - replaced.carried_lots - replaced.executed_lots
             if lots <= 0:
                 return "nothing left to change"
-            added = max(lots, replaced.live_lots)
+            # What is filled and not booked yet is in no position: it comes on top of the rest.
+            unbooked = replaced.executed_lots - replaced.filled_lots
+            added = max(lots + unbooked, replaced.live_lots)
         elif core.table.of_ref(m.token.holder, m.ref) is not None:
             return f"reference {m.ref} was used before"
         elif core.table.live_count(m.symbol) >= instrument.orders_open_max:

@@ -35,6 +35,7 @@ from actors.vocab.venue_io import (
     VenueCountdown,
     VenueFunding,
     VenueOpenOrdersQuery,
+    VenueOrder,
     VenuePlace,
     VenuePositionsQuery,
     VenueQueryOrder,
@@ -412,6 +413,33 @@ def test_old_marks_stop_new_orders(bench: Bench) -> None:
     assert bench.told(OrderUpdate)[0].reason == "collar: no reference price"
 
 
+def test_what_an_ended_leg_has_filled_is_no_part_of_the_rest_before_its_trades_come() -> None:
+    bench = Bench("binance_spot").start()
+    bench.hello()
+    order = bench.order(lots=10, long_lots=10)
+    bench.say(order)
+    (first,) = bench.written(VenuePlace)
+    bench.ack(first)
+    bench.say(bench.change(order, price_ticks=MID - 12))
+    (cancel,) = bench.written(VenueCancel)
+    bench.ack(cancel, filled=6)  # told by the answer; the private stream is another connection
+
+    (rest,) = bench.written(VenuePlace)
+    assert rest.lots == 4
+    bench.fill(first, 6)
+    exposure = bench.engine.exposure(SYMBOL)
+    assert (exposure.position_lots, exposure.open_buy_lots) == (6, 4)
+
+
+def test_change_in_place_leaves_room_for_fills_that_are_told_and_not_booked(bench: Bench) -> None:
+    order = bench.order(lots=10, long_lots=10)
+    bench.say(order)
+    bench.ack(bench.written(VenuePlace)[0], OrderState.PARTLY_FILLED, filled=6)
+    bench.say(bench.change(order, lots=11, long_lots=10))
+
+    assert not bench.written(VenueReplace)  # 6 filled and 5 to come are more than the lease
+
+
 def test_spot_cannot_be_sold_short() -> None:
     bench = Bench("binance_spot").start(positions=(Position(SYMBOL, 5, 0.0),))
     bench.hello()
@@ -542,6 +570,34 @@ def test_cancel_of_an_unknown_reference_is_answered(bench: Bench) -> None:
     assert [update.state for update in bench.told(OrderUpdate)] == [OrderState.REJECTED]
 
 
+def test_a_fill_after_a_refused_change_does_not_repeat_the_refusal(bench: Bench) -> None:
+    order = bench.order()
+    bench.say(order)
+    (place,) = bench.written(VenuePlace)
+    bench.ack(place)
+    bench.say(bench.change(order, price_ticks=MID - 12))
+    bench.reject(bench.written(VenueReplace)[0], FaultKind.BUSY)
+    assert bench.told(OrderUpdate)[-1].reason
+
+    bench.fill(place, 3)
+    assert bench.told(OrderUpdate)[-1].reason == ""
+
+
+def test_what_a_returning_change_pushes_out_of_a_full_pacer_is_told() -> None:
+    bench = Bench("binance_spot", intents_max=1).start()
+    bench.hello()
+    order = bench.order()
+    bench.say(order)
+    bench.ack(bench.written(VenuePlace)[0])
+    bench.say(bench.change(order, price_ticks=MID - 20))
+    (cancel,) = bench.written(VenueCancel)
+    bench.engine.core.budget.close_until(bench.now_ns + 5_000 * NS_PER_MS)
+    bench.say(bench.order(lots=3, slot=2, value_usd=0.5))
+    bench.ack(cancel)
+
+    assert [update.reason for update in bench.told(OrderUpdate)] == ["pacer full"]
+
+
 def test_cancel_all_of_a_symbol(bench: Bench) -> None:
     bench.live(Side.BUY)
     bench.live(Side.SELL)
@@ -565,6 +621,36 @@ def test_expired_account_lease_cancels_everything_and_closes() -> None:
     assert not bench.written(VenueCountdown, bench.later(10_000))
     bench.say(bench.order())
     assert not bench.written(VenuePlace)
+
+
+def armed(bench: Bench) -> VenuePlace:
+    bench.hello()
+    place = bench.live()
+    assert [request.countdown_ms for request in bench.written(VenueCountdown, bench.later(100))] == [10_000]
+    return place
+
+
+def test_timer_is_turned_off_when_somebody_elses_order_comes() -> None:
+    """It would cancel all orders of the symbol."""
+    bench = Bench(countdown_ms=10_000).start()
+    armed(bench)
+    bench.send(VenueOrder(0, SYMBOL, "web_abc", "v77", Side.BUY, OrderState.OPEN, MID - 50, 5, 0, 9))
+    out = bench.later(1_500)
+
+    assert [request.countdown_ms for request in bench.written(VenueCountdown, out)] == [0]
+
+
+def test_timer_is_turned_off_before_it_ends_when_nothing_of_ours_lives() -> None:
+    bench = Bench(countdown_ms=10_000).start()
+    place = armed(bench)
+    bench.send(
+        VenueOrder(0, SYMBOL, place.client_id, "", Side.BUY, OrderState.CANCELLED, place.price_ticks, place.lots, 0, 9)
+    )
+    (off,) = bench.written(VenueCountdown, bench.later(9_000))
+    assert off.countdown_ms == 0
+    bench.reject(off, FaultKind.BUSY)
+
+    assert bench.written(VenueCountdown, bench.later(4_000))
 
 
 def test_ttl_runs_from_the_request_not_from_the_answer(bench: Bench) -> None:
