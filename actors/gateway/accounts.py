@@ -199,6 +199,16 @@ class Ledger:
         account.avg_price_ticks = avg_price_ticks
         account.floor_id = account.last_id = trade_id
 
+    def rescale(self, old: Instrument, new: Instrument) -> None:
+        """Count what `old.symbol` holds in new steps. Parts of a lot go to the dust, as fees in the base coin do."""
+        account = self.account(old.symbol)
+        base = account.lots * old.lot * old.multiplier + account.dust
+        lot = new.lot * new.multiplier
+        account.lots = int((base / lot).to_integral_value(ROUND_FLOOR))
+        account.dust = base - account.lots * lot
+        account.stock_lots = int(account.stock_lots * old.lot * old.multiplier / lot)
+        account.avg_price_ticks *= float(old.tick / new.tick)
+
     def ack(self, fill_no: int) -> None:
         """Everything up to `fill_no` is journalled."""
         self.acked_no = max(self.acked_no, fill_no)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
+from fractions import Fraction
+from math import ceil
 
 from actors.gateway.accounts import Entry
 from actors.gateway.commands import WakeAt
@@ -170,6 +172,13 @@ class Comparison:
             return 0, 0
         buys = sum(lots for side, lots in rows.values() if side is Side.BUY)
         return buys, sum(lots for _side, lots in rows.values()) - buys
+
+    def rescale(self, symbol: str, lots: Fraction) -> None:
+        """`lots` new lots are one old one now: others' orders count in them, and positions are compared soon."""
+        rows = self._foreign.get(symbol, {})
+        for order_id, (side, size_lots) in rows.items():
+            rows[order_id] = (side, ceil(size_lots * lots))
+        self._next_ns = self._core.now_ns
 
     def on_unknown_order(self, m: VenueOrder) -> None:
         """The private stream told of an order that this life did not write."""

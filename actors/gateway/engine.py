@@ -11,6 +11,7 @@ word), `fencing.py`, `holders.py`, `news.py` (what they are told), `writer.py` a
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 from actors.gateway.collar import Collar
@@ -279,6 +280,10 @@ class GatewayEngine:
         if m.gateway != core.incarnation:
             core.note("WARNING", f"{m.symbol}: {peer} greets {m.gateway}, an earlier life of this gateway")
             return
+        instrument = core.instruments.get(m.symbol)
+        if m.steps and instrument is not None and m.steps != instrument.steps:
+            core.note("INFO", f"{m.symbol}: {peer} counts in {m.steps}, the gateway in {instrument.steps}")
+            return  # whoever is behind will learn it in a moment, and the holder greets again
         if peer != m.holder or not self.holders.take(m.symbol, m.holder):
             core.note("WARNING", f"{m.symbol}: {peer} is not its newest quote actor any more")
             return
@@ -404,8 +409,30 @@ class GatewayEngine:
             self.collar.on_marks(m, self.core.now_ns)
 
     def _instruments(self, m: Instruments) -> None:
-        if m.venue == self.core.venue:
-            self.core.instruments = {row.symbol: row for row in m.rows}
+        core = self.core
+        if m.venue != core.venue:
+            return
+        before, core.instruments = core.instruments, {row.symbol: row for row in m.rows}
+        for symbol, row in core.instruments.items():
+            old = before.get(symbol)
+            if old is not None and old.steps != row.steps:
+                self._rescale(old, row)
+
+    def _rescale(self, old: Instrument, new: Instrument) -> None:
+        """The venue's steps have changed: count in the new ones, pull what was written in the old, and look."""
+        core, symbol, why = self.core, old.symbol, "steps of the instrument changed"
+        core.note("WARNING", f"{core.venue} {symbol}: {why} from {old.steps} to {new.steps}")
+        self.holders.dismiss(symbol)  # what its holder still sends may be in the old steps
+        self.writer.drop(lambda intent: intent.slot[1] == symbol, why)
+        ticks = Fraction(old.tick) / Fraction(new.tick)
+        lots = Fraction(old.lot * old.multiplier) / Fraction(new.lot * new.multiplier)
+        for order in core.table.live(symbol):
+            order.rescale(ticks, lots)
+            core.table.touch(order)
+            self.desk.cancel(order, why)
+        core.ledger.rescale(old, new)
+        self.comparison.rescale(symbol, lots)
+        core.touch(symbol)
 
     # --- venue ------------------------------------------------------------------------------------------
 

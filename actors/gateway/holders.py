@@ -36,6 +36,10 @@ class Holders:
         self._silent.pop(holder, None)
         return True
 
+    def dismiss(self, symbol: str) -> None:
+        """Nobody speaks for `symbol` until somebody greets again."""
+        self._owner.pop(symbol, None)
+
     def owner(self, symbol: str) -> str:
         """Return who speaks for `symbol` and can be reached; empty when nobody."""
         owner = self._owner.get(symbol, "")

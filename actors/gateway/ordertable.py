@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from fractions import Fraction
+from math import ceil, floor
 
 from actors.gateway.lifecycle import LifeEvent, transition
 from actors.vocab.market import Side
@@ -125,6 +127,21 @@ class TrackedOrder:
     def executed_lots(self) -> int:
         """Lots that are filled as far as anybody has told: the venue in an answer, or a booked trade."""
         return max(self.filled_lots, self.venue_filled_lots)
+
+    def rescale(self, ticks: Fraction, lots: Fraction) -> None:
+        """Count in new steps, `ticks` and `lots` of them to an old one; what is not whole is rounded up.
+
+        Too much counted as live is safe, and an order of old steps does not live long.
+        """
+        self.price_ticks = ceil(self.price_ticks * ticks)
+        self.lots = ceil(self.lots * lots)
+        self.filled_lots = floor(self.filled_lots * lots)
+        self.venue_filled_lots = ceil(self.venue_filled_lots * lots)
+        self.absorb_lots = floor(self.absorb_lots * lots)
+        self.carried_lots = floor(self.carried_lots * lots)
+        if self.pending_lots >= 0:
+            self.pending_price_ticks = ceil(self.pending_price_ticks * ticks)
+            self.pending_lots = ceil(self.pending_lots * lots)
 
     def apply(self, event: LifeEvent, now_ns: int) -> bool:
         """Move along the table; return whether the state changed. `OurFault` on a move that it does not have."""

@@ -277,7 +277,8 @@ class QuoteEngine:
 
     def _hello(self, now_ns: int) -> HolderHello:
         self._hello_ns = now_ns
-        return HolderHello(self.venue, self.symbol, self.holder, self._gateway)
+        steps = self.instrument.steps if self.instrument is not None else ""
+        return HolderHello(self.venue, self.symbol, self.holder, self._gateway, steps)
 
     def _on_holder_state(self, state: HolderState, now_ns: int) -> list[Command]:
         """The gateway's truth: position, last fill, and which of our orders exist."""
@@ -436,7 +437,7 @@ class QuoteEngine:
         self.instrument = row
         self._quoter.use(row)
         commands: list[Command] = []
-        if old is not None and (old.tick_size, old.lot_size) != (row.tick_size, row.lot_size):
+        if old is not None and old.steps != row.steps:
             # Every number we hold counts the old steps: withdraw, and learn position and book anew.
             for book in self._books.values():
                 book.forget()

@@ -47,6 +47,11 @@ class Instrument(msgspec.Struct, frozen=True, array_like=True, dict=True):
         return Decimal(self.lot_size)
 
     @cached_property
+    def steps(self) -> str:
+        """What ticks and lots count: two that agree on it mean the same by a price and a size."""
+        return f"{self.tick_size}/{self.lot_size}x{self.multiplier}"
+
+    @cached_property
     def tick_float(self) -> float:
         return float(self.tick_size)
 

@@ -123,6 +123,7 @@ class HolderHello(Message, frozen=True):
     symbol: str
     holder: str
     gateway: str  # incarnation it believes it talks to; a mismatch is refused
+    steps: str = ""  # `Instrument.steps` that it counts in, a mismatch is refused; empty while it knows none
 
 
 class HolderState(Message, frozen=True):

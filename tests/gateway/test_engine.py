@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
+import msgspec
 import pytest
 
 from actors.gateway.commands import FromHolder, FromRisk, HolderLink, StopAsked, Stopped, Tick
 from actors.gateway.limits import Window
 from actors.gateway.pacer import Urgency
+from actors.vocab.control import Instruments
+from actors.vocab.instruments import Instrument
 from actors.vocab.leases import AccountLeaseRequest, BlockRequest, JournalledSymbol, Kill, RiskState
 from actors.vocab.market import Side
 from actors.vocab.orders import (
@@ -42,7 +47,7 @@ from actors.vocab.venue_io import (
     VenueReplace,
     VenueTradesQuery,
 )
-from tests.gateway.kit import HOLDER, MID, SYMBOL, Bench, fence
+from tests.gateway.kit import HOLDER, MID, SYMBOL, Bench, fence, instrument
 
 OTHER = "quote:BTCUSDT@2"
 
@@ -603,6 +608,53 @@ def test_cancel_all_of_a_symbol(bench: Bench) -> None:
     bench.live(Side.SELL)
     bench.say(CancelAll(bench.venue, SYMBOL, HOLDER, "pause"))
     assert len(bench.written(VenueCancel)) == 2
+
+
+# --- steps ----------------------------------------------------------------------------------------------------
+
+
+def finer(bench: Bench) -> Instrument:
+    """The venue divides its lot by ten."""
+    row = msgspec.structs.replace(instrument(venue=bench.venue), lot_size="0.0001")
+    bench.send(Instruments(bench.venue, 2, (row,)))
+    return row
+
+
+def test_new_lots_are_counted_everywhere_and_orders_of_old_ones_are_pulled(bench: Bench) -> None:
+    bench.fill(bench.live(lots=10), 10)
+    order = bench.live(lots=5)
+    finer(bench)
+
+    exposure = bench.engine.exposure(SYMBOL)
+    assert (exposure.position_lots, exposure.open_buy_lots) == (100, 50)
+    assert [cancel.client_id for cancel in bench.written(VenueCancel)] == [order.client_id]
+
+
+def test_a_holder_greets_again_in_new_lots_before_it_is_heard(bench: Bench) -> None:
+    bench.fill(bench.live(lots=10), 10)
+    row = finer(bench)
+    bench.say(bench.order(lots=1, long_lots=1000))
+    assert not bench.written(VenuePlace)
+    bench.send(FromHolder(HOLDER, HolderHello(bench.venue, SYMBOL, HOLDER, "gw@1", instrument().steps)))
+    assert not bench.told(HolderState)
+
+    bench.send(FromHolder(HOLDER, HolderHello(bench.venue, SYMBOL, HOLDER, "gw@1", row.steps)))
+    assert bench.told(HolderState)[0].position_lots == 100
+    bench.say(bench.order(lots=80, long_lots=100))
+    assert not bench.written(VenuePlace)
+    bench.say(bench.order(Side.SELL, lots=80))
+    assert bench.written(VenuePlace)
+
+
+def test_parts_of_a_coarser_lot_are_kept_as_dust() -> None:
+    bench = Bench("binance_spot").start()
+    bench.hello()
+    bench.fill(bench.live(lots=14), 14)
+    row = msgspec.structs.replace(instrument(venue=bench.venue), lot_size="0.01")
+    bench.send(Instruments(bench.venue, 2, (row,)))
+
+    account = bench.engine.core.ledger.account(SYMBOL)
+    assert (account.lots, account.dust) == (1, Decimal("0.004"))
 
 
 # --- risk -----------------------------------------------------------------------------------------------------

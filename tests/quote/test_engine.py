@@ -48,6 +48,7 @@ from tests.quote.stage import (
 )
 
 PULLED = CancelAll(VENUE, SYMBOL, HOLDER, "no lease expired")
+GREETING = HolderHello(VENUE, SYMBOL, HOLDER, GATEWAY, BTC.steps)
 
 
 def why(quoter: QuoteEngine, side: Side = Side.BUY) -> Reason:
@@ -73,7 +74,7 @@ def test_each_missing_thing_is_the_reason_until_both_sides_quote() -> None:
     seen.append(quoter.reasons()[Side.BUY])
     quoter.handle(InstrumentRow(BTC), T0)
     seen.append(quoter.reasons()[Side.BUY])
-    assert quoter.handle(GatewayLink(True, GATEWAY), T0) == [HolderHello(VENUE, SYMBOL, HOLDER, GATEWAY)]
+    assert quoter.handle(GatewayLink(True, GATEWAY), T0) == [GREETING]
     quoter.handle(Timer(), T0)
     seen.append(quoter.reasons()[Side.BUY])
     quoter.handle(holder_state(), T0)
@@ -174,7 +175,7 @@ def test_restart_adopts_the_gateways_truth_and_counts_dying_orders() -> None:
     assert quoter.position.lots == 1
     assert quoter.position.last_fill_no == 9
     assert {order.side: order.lots for order in placed} == {Side.BUY: 2, Side.SELL: 4}
-    assert HolderHello(VENUE, SYMBOL, HOLDER, GATEWAY) in quoter.handle(Timer(), T0 + 1000 * MS)
+    assert GREETING in quoter.handle(Timer(), T0 + 1000 * MS)
 
 
 # --- the lease ---------------------------------------------------------------------------------------------------
@@ -550,7 +551,7 @@ def test_owed_fill_that_does_not_come_is_asked_for() -> None:
         commands = quoter.handle(book(1 + step, T0 + step * 250 * MS, beat=True), T0 + step * 250 * MS)
 
     commands = quoter.handle(Timer(), T0 + 1_250 * MS)
-    assert HolderHello(VENUE, SYMBOL, HOLDER, GATEWAY) in commands
+    assert GREETING in commands
     quoter.handle(holder_state(position=4, fill_no=1, open_refs=tuple(quoter.own.by_ref)), T0 + 1_251 * MS)
 
     assert quoter.position.lots == 4
@@ -754,7 +755,7 @@ def test_account_not_reconciled_places_nothing_and_asks_again() -> None:
     quoter.handle(book(1, T0), T0)
 
     assert why(quoter) is Reason.NOT_RECONCILED
-    assert quoter.handle(Timer(), T0 + 1_000 * MS) == [HolderHello(VENUE, SYMBOL, HOLDER, GATEWAY)]
+    assert quoter.handle(Timer(), T0 + 1_000 * MS) == [GREETING]
 
 
 def test_command_without_an_answer_leads_to_asking_the_gateway() -> None:
@@ -766,7 +767,7 @@ def test_command_without_an_answer_leads_to_asking_the_gateway() -> None:
     quoter.handle(book(2, later, beat=True), later)
 
     commands = quoter.handle(Timer(), later)
-    assert HolderHello(VENUE, SYMBOL, HOLDER, GATEWAY) in commands
+    assert GREETING in commands
     commands = quoter.handle(holder_state(open_refs=(placed[1].ref,)), later + MS)
 
     assert [(order.side, order.slot) for order in orders(commands)] == [(Side.BUY, 0)]
