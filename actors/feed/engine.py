@@ -60,6 +60,7 @@ DIFFERED_MAX: Final = 20
 # Two sockets of one connection live side by side for a few seconds; afterwards nothing can be repeated.
 OVERLAP_NS: Final = 30 * NS_PER_S
 REFRESH_INTERVAL_NS: Final = 60 * NS_PER_S  # instruments asked for out of turn at most this often
+REPLACE_INTERVAL_NS: Final = 60 * NS_PER_S  # silent connections are replaced at most this often
 CHECK_DELTAS: Final = 4_096  # the whole book is checked against its invariants every so many deltas
 NOTHING: Final[tuple[FeedCommand, ...]] = ()
 
@@ -110,6 +111,7 @@ class FeedEngine:
         self._marks_seq = 0
         self._marks_due_ns = 0
         self._refresh_due_ns = 0
+        self._replace_due_ns = 0
         self._handlers: dict[type, Callable[[SymbolFeed, Any, int, str], Sequence[FeedCommand]]] = {
             TopOfBook: self._on_top,
             DepthDelta: self._on_delta,
@@ -142,7 +144,8 @@ class FeedEngine:
         if feed is None:
             self.health.ignored += 1
             return NOTHING
-        feed.heard(recv_ns)
+        if not feed.other_recv_ns:
+            feed.other_recv_ns = recv_ns  # a frame of the book takes it back
         handler = self._handlers.get(type(event))
         # None: proof that the symbol lives; nobody downstream reads more of it.
         return handler(feed, event, recv_ns, connection) if handler is not None else NOTHING
@@ -222,6 +225,7 @@ class FeedEngine:
     # --- frames --------------------------------------------------------------------------------------------------
 
     def _on_top(self, feed: SymbolFeed, top: TopOfBook, recv_ns: int, connection: str) -> Sequence[FeedCommand]:
+        feed.heard(recv_ns)
         before, seq = feed.top, top.seq
         if before is not None and seq <= before.seq:
             self.health.duplicates += 1
@@ -236,6 +240,7 @@ class FeedEngine:
         return NOTHING
 
     def _on_delta(self, feed: SymbolFeed, delta: DepthDelta, recv_ns: int, connection: str) -> Sequence[FeedCommand]:
+        feed.heard(recv_ns)
         feed.depth_connection = connection
         feed.is_down = False
         sync, witness = feed.sync, feed.witness
@@ -263,6 +268,7 @@ class FeedEngine:
             self.health.duplicates += 1
             return NOTHING
         feed.trade_ids.append(trade.trade_id)
+        feed.traded(trade.price_ticks, recv_ns)
         feed.pending.trade(trade.side, trade.price_ticks, trade.lots)
         feed.pending.frame(recv_ns, trade.event_ns)
         self._mark_dirty(feed)
@@ -271,6 +277,7 @@ class FeedEngine:
     def _on_partial(
         self, feed: SymbolFeed, partial: PartialDepth, recv_ns: int, connection: str
     ) -> Sequence[FeedCommand]:
+        feed.heard(recv_ns)
         if feed.sync.on_partial(partial) is Step.IGNORED:
             self.health.ignored += 1
             return NOTHING
@@ -384,7 +391,7 @@ class FeedEngine:
         if step is Step.SYNCED:
             self._synced(feed, now_ns)
             feed.witness.after_delta(feed.sync.book)
-            feed.pending.frame(feed.last_recv_ns or now_ns, 0)
+            feed.pending.frame(feed.book_recv_ns or now_ns, 0)
             self._mark_dirty(feed)
             return list(self._judge(feed, now_ns))
         if step is Step.TOO_OLD:
@@ -460,6 +467,7 @@ class FeedEngine:
         commands: list[FeedCommand] = []
         for feed in self._feeds.values():
             commands += self._look_after(feed, now_ns)
+        commands += self._replace_frozen(now_ns)
         commands += self._report_silent(now_ns)
         commands += self.flush(now_ns)
         for feed in self._feeds.values():
@@ -475,9 +483,7 @@ class FeedEngine:
         """What time alone does to one symbol."""
         if feed.is_down:
             return NOTHING
-        quiet = bool(feed.frames_count) and now_ns - feed.last_recv_ns > feed.quiet_limit_ns(
-            self._settings.stale_after_ms
-        )
+        quiet = feed.is_silent(now_ns, self._settings.stale_after_ms)
         if quiet != feed.is_stale:
             feed.is_stale = quiet
             self.health.stale += quiet
@@ -490,6 +496,23 @@ class FeedEngine:
             return NOTHING
         return self._ask_snapshot(feed, now_ns)
 
+    def _replace_frozen(self, now_ns: int) -> list[FeedCommand]:
+        """A socket may answer pings while none of its books speaks any more; other news of their symbols tells that
+        the venue is up. What was missed is a gap before the new socket's first delta.
+        """
+        stale = [feed for feed in self._feeds.values() if feed.is_stale and not feed.is_down]
+        if not stale or now_ns < self._replace_due_ns:
+            return []
+        alive = {feed.depth_connection for feed in self._feeds.values() if feed.frames_count and not feed.is_stale}
+        least_ns = self._settings.stale_after_ms * NS_PER_MS
+        frozen = {
+            feed.depth_connection for feed in stale if feed.other_recv_ns and now_ns - feed.other_recv_ns > least_ns
+        }
+        names = sorted(frozen - alive - {""})
+        if names:
+            self._replace_due_ns = now_ns + REPLACE_INTERVAL_NS
+        return [Reconnect(name, "its books are silent while other streams speak") for name in names]
+
     def _report_silent(self, now_ns: int) -> list[FeedCommand]:
         """An unknown symbol is acknowledged by some venues and then stays silent for ever."""
         commands: list[FeedCommand] = []
@@ -500,9 +523,9 @@ class FeedEngine:
             del self._first_data[connection]
             for symbol in symbols:
                 feed = self._feeds.get(symbol)
-                if feed is not None and (feed.frames_count == 0 or feed.sync.phase is Phase.IDLE):
+                if feed is not None and feed.sync.phase is Phase.IDLE:
                     self.health.silent_streams += 1
-                    what = "nothing" if feed.frames_count == 0 else "no depth"
+                    what = "no depth" if feed.frames_count or feed.other_recv_ns else "nothing"
                     commands.append(Notice(f"{connection} has sent {what} since it was subscribed", symbol))
         return commands
 

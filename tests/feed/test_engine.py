@@ -179,7 +179,7 @@ def test_synced_book_that_the_ticker_contradicts_for_long_is_resynced() -> None:
 def test_silent_symbol_becomes_stale_and_a_frame_makes_it_fresh() -> None:
     desk = Desk(stale_after_ms=1_000)
     for ms in range(10):
-        desk.later(1).frame(trade(ms))
+        desk.later(1).frame(top(ms))
     live(desk)
     desk.later(900).handle(Timer())
     assert desk.engine.states()[SYMBOL] is BookState.OK
@@ -191,6 +191,76 @@ def test_silent_symbol_becomes_stale_and_a_frame_makes_it_fresh() -> None:
     desk.handle(Timer())
     assert desk.engine.states()[SYMBOL] is BookState.OK
     assert desk.engine.health.stale == 1
+
+
+def busy(desk: Desk, *symbols: str, frames: int = 100, distance_ms: int = 100) -> Desk:
+    """Synced books of 100 x 5 bid, 110 x 5 ask that have the habit to speak every `distance_ms`."""
+    for symbol in symbols or (SYMBOL,):
+        desk.frame(delta(95, 101, prev=94, symbol=symbol))
+        desk.handle(SnapshotAnswer(symbol, snapshot(100, symbol=symbol)))
+    for seq in range(102, 102 + frames):
+        desk.later(distance_ms)
+        for symbol in symbols or (SYMBOL,):
+            desk.frame(delta(seq, seq, prev=seq - 1, symbol=symbol))
+    desk.updates()
+    return desk
+
+
+def test_book_that_stands_still_while_marks_and_trades_go_on_is_stale_and_its_connection_is_replaced() -> None:
+    desk = busy(Desk(stale_after_ms=5_000))
+    states, asked_ms = {}, []
+    for ms in range(0, 70_000, 100):
+        desk.frame(MarkPrice(SYMBOL, 0, 105.0, 105.0, 0.0, 0), connection="market")
+        desk.frame(trade(ms, price=105), connection="market")
+        commands = desk.later(100).handle(Timer())
+        states[ms + 100] = desk.engine.states()[SYMBOL]
+        asked_ms += [ms + 100 for command in commands if isinstance(command, Reconnect)]
+    assert (states[5_000], states[5_100], states[70_000]) == (BookState.OK, BookState.STALE, BookState.STALE)
+    assert asked_ms == [5_100, 65_100]  # a venue that has stopped is not dialled ever faster
+    assert desk.engine.health.stale == 1
+
+    desk.handle(ConnectionUp(CONNECTION, (SYMBOL,), overlap=True))
+    assert FETCH in desk.frame(delta(900, 900, prev=899))  # what was missed is a gap
+    desk.handle(SnapshotAnswer(SYMBOL, snapshot(900)))
+    desk.frame(delta(901, 901, prev=900))
+    desk.handle(Timer())
+    assert desk.engine.states()[SYMBOL] is BookState.OK
+
+
+def test_quiet_book_is_not_stale_until_a_trade_outside_it_stays_unanswered() -> None:
+    desk = busy(Desk(stale_after_ms=5_000), distance_ms=1_000)
+    for ms in range(0, 30_000, 200):  # its habit allows 50 s
+        desk.frame(trade(ms, price=110), connection="market")
+        desk.frame(MarkPrice(SYMBOL, 0, 105.0, 105.0, 0.0, 0), connection="market")
+        desk.later(200).handle(Timer())
+        assert desk.engine.states()[SYMBOL] is BookState.OK
+
+    desk.frame(trade(40_000, price=111), connection="market")
+    desk.later(10).frame(top(202, ask=(111, 5)))  # the book's own word of it
+    desk.later(6_000).handle(Timer())
+    assert desk.engine.states()[SYMBOL] is BookState.OK
+
+    desk.frame(trade(40_001, price=99), connection="market")
+    desk.later(5_000).handle(Timer())
+    assert desk.engine.states()[SYMBOL] is BookState.OK
+    commands = desk.later(50).handle(Timer())
+    assert desk.engine.states()[SYMBOL] is BookState.STALE
+    assert any(isinstance(command, Reconnect) for command in commands)
+
+
+def test_connection_over_which_another_book_speaks_is_kept() -> None:
+    desk = busy(Desk(SYMBOL, "ETHUSDT", stale_after_ms=5_000), SYMBOL, "ETHUSDT")
+    for seq in range(202, 302):
+        desk.later(100).frame(delta(seq, seq, prev=seq - 1, symbol="ETHUSDT"))
+        desk.frame(trade(seq), connection="market")
+        assert not any(isinstance(command, Reconnect) for command in desk.handle(Timer()))
+    assert desk.engine.states() == {SYMBOL: BookState.STALE, "ETHUSDT": BookState.OK}
+
+
+def test_silence_of_every_stream_is_left_to_the_session() -> None:
+    desk = busy(Desk(stale_after_ms=5_000))
+    assert not any(isinstance(command, Reconnect) for command in desk.later(6_000).handle(Timer()))
+    assert desk.engine.states()[SYMBOL] is BookState.STALE
 
 
 # --- connections ---------------------------------------------------------------------------------------------------

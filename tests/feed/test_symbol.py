@@ -92,3 +92,13 @@ def test_quiet_limit_follows_the_habit_of_the_symbol() -> None:
     for second in range(10):
         feed.heard(second * 1_000_000_000)
     assert feed.quiet_limit_ns(5_000) == 50_000_000_000
+
+
+def test_habit_is_that_of_the_last_hours() -> None:
+    feed = synced()
+    now_ns = 0
+    for frames, distance_ms in ((144_000, 50), (7_200, 1_000)):  # two hours of a busy day, two of a quiet night
+        for _ in range(frames):
+            now_ns += distance_ms * 1_000_000
+            feed.heard(now_ns)
+    assert feed.quiet_limit_ns(5_000) > 20_000_000_000  # its own mean alone would give 50 s, that of all its life 5
