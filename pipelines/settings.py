@@ -5,13 +5,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from actors.vocab.config import FleetSettings
 from actors.vocab.errors import ConfigError
+from pipelines.plain_yaml import load_plain
 
 
 def load_settings(
@@ -56,7 +57,7 @@ def _bound(limit: Any) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text())
+        content = load_plain(path.read_text())
     except FileNotFoundError:
         raise ConfigError(f"--conf {path}: no such file") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -64,6 +65,8 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"--conf {path}: cannot be read ({why}); give a YAML file of settings") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"--conf {path}: not YAML: {' '.join(str(error).split())}") from None
+    except ConfigError as error:
+        raise ConfigError(f"--conf {path}: {error}") from None
     if content is None:
         return {}
     if not isinstance(content, dict):
@@ -77,9 +80,11 @@ def _parse_override(text: str) -> dict[str, Any]:
     if not separator or not dot or not name:
         raise ConfigError(f"--set {text}: write it as section.key=value, for example quote.gamma=0.1")
     try:
-        parsed = yaml.safe_load(value)
+        parsed = load_plain(value)
     except yaml.YAMLError:
         parsed = value
+    except ConfigError as error:
+        raise ConfigError(f"--set {key.strip()}: {error}") from None
     return {section: {name: parsed}}
 
 
@@ -91,8 +96,10 @@ def _merge(into: dict[str, Any], new: Mapping[str, Any], *, where: str) -> None:
         model = FleetSettings.model_fields[section].annotation
         assert isinstance(model, type)
         assert issubclass(model, BaseModel)
-        for name in values:
+        for name, value in values.items():
             _known(name, model, where, f"{section}.{name}")
+            if _holds_bool(value) and not _takes_bool(model.model_fields[name].annotation):
+                raise ConfigError(f"{where}: {section}.{name} is no switch; give its value in place of true or false")
         into.setdefault(section, {}).update(values)
 
 
@@ -102,6 +109,23 @@ def _known(name: str, model: type[BaseModel], where: str, path: str) -> None:
     near = difflib.get_close_matches(str(name), model.model_fields, n=1)
     hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(sorted(model.model_fields))}"
     raise ConfigError(f"{where}: unknown key {path}; {hint}")
+
+
+def _takes_bool(kind: Any) -> bool:
+    return kind is bool or any(map(_takes_bool, get_args(kind)))
+
+
+def _holds_bool(value: Any) -> bool:
+    """Whether a switch stands anywhere in it. Where a number belongs, it would be taken for 1 or 0."""
+    seen, left = set[int](), [value]
+    while left:  # an anchor may repeat a part, or hold itself
+        one = left.pop()
+        if isinstance(one, bool):
+            return True
+        if isinstance(one, dict | list) and id(one) not in seen:
+            seen.add(id(one))
+            left += one.values() if isinstance(one, dict) else one
+    return False
 
 
 def _explain(error: ValidationError) -> str:

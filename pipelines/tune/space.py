@@ -19,6 +19,7 @@ from pydantic import BaseModel
 
 from actors.vocab.config import FleetSettings
 from actors.vocab.errors import ConfigError
+from pipelines.plain_yaml import load_plain
 from pipelines.settings import load_settings
 
 FORM = "write quote.gamma=0.02:0.5:log for a range, quote.levels_count=1,2,3 for a list"
@@ -143,9 +144,11 @@ def _parse(text: str) -> Search:
 
 def _choices(text: str, key: str, said: str) -> Choices:
     try:
-        values = tuple(yaml.safe_load(part) for part in said.split(","))
+        values = tuple(load_plain(part) for part in said.split(","))
     except yaml.YAMLError:
         values = ()
+    except ConfigError as error:
+        raise ConfigError(f"--search {key}: {error}") from None
     if not values or None in values:
         raise ConfigError(f"--search {text}: a value is missing; {FORM}")
     if len(values) != len({repr(value) for value in values}):

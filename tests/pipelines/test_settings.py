@@ -54,3 +54,72 @@ def test_a_bad_file_is_named(tmp_path: Path, content: str) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such file"):
         load_settings([tmp_path / "none.yaml"])
+
+
+@pytest.mark.parametrize(
+    ("override", "value"),
+    [
+        ("quote.order_usd=0500", 500.0),
+        ("quote.order_usd=1_000", 1000.0),
+        ("quote.gamma=1e-3", 0.001),
+        ("quote.gamma=.5", 0.5),
+        ("quote.gamma=2.", 2.0),
+        ("quote.levels_count=08", 8),
+        ("llm.opinions=off", "off"),
+        ("llm.enabled=off", False),
+        ("llm.enabled=true", True),
+        ("fees.maker_bps=~", None),
+        ("llm.key_env=2020-01-01", "2020-01-01"),
+        ("llm.signal_fallbacks=[a, b]", ("a", "b")),
+    ],
+)
+def test_values_are_read_as_they_are_meant(override: str, value: object) -> None:
+    section, name = override.partition("=")[0].split(".")
+    assert getattr(getattr(load_settings(overrides=[override]), section), name) == value
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("quote.order_usd=1:30", "quote.order_usd"),
+        ("quote.order_usd=0x10", "quote.order_usd"),
+        ("quote.levels_count=true", "quote.levels_count is no switch"),
+        ("fees.maker_bps=False", "fees.maker_bps is no switch"),
+        ("quote.price_bands={BTCUSDT: [true, 5]}", "quote.price_bands is no switch"),
+        ("quote.price_bands={BTCUSDT: [1, 5], BTCUSDT: [2, 5]}", "BTCUSDT stands there twice, in line 1"),
+        ("quote.price_bands=&a {BTCUSDT: *a}", "quote.price_bands"),
+        ("quote.gamma=2020-13-45", "quote.gamma"),
+        ("quote.gamma=!!timestamp 2020-13-45", "quote.gamma: a value cannot be read"),
+        ("quote.gamma=!!int soon", "quote.gamma: a value cannot be read"),
+        ("quote.gamma=!!bool soon", "quote.gamma: a value cannot be read"),
+        ("quote.gamma=" + "9" * 5000, "quote.gamma: a value cannot be read"),
+        ("quote.gamma=" + "[" * 5000, "quote.gamma: nested too deeply"),
+        ("quote.gamma=" + "[" * 100 + "]" * 100, "quote.gamma"),
+    ],
+)
+def test_what_cannot_be_meant_is_one_line(override: str, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_settings(overrides=[override])
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("risk: {gross_usd_max: 500}\nquote: {gamma: 1}\nrisk: {symbol_usd_max: 50}\n", "risk stands there twice, in"),
+        ("risk:\n  gross_usd_max: 500\n  gross_usd_max: 600\n", "gross_usd_max stands there twice, in lines 2 and 3"),
+        ("{" * 5000, "nested too deeply"),
+    ],
+)
+def test_a_key_given_twice_is_refused(tmp_path: Path, content: str, said: str) -> None:
+    conf = tmp_path / "twice.yaml"
+    conf.write_text(content)
+    with pytest.raises(ConfigError, match=r"twice\.yaml") as caught:
+        load_settings([conf])
+    assert said in str(caught.value)
+
+
+def test_an_anchor_may_be_used_again(tmp_path: Path) -> None:
+    conf = tmp_path / "anchor.yaml"
+    conf.write_text("quote: {gamma: &a 0.2, horizon_s: *a}\n")
+    assert load_settings([conf]).quote.horizon_s == 0.2

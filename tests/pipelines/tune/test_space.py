@@ -31,6 +31,10 @@ def test_ranges_and_lists(text: str, read: Range | Choices) -> None:
     ("texts", "said"),
     [
         ([], "--search is missing"),
+        (["quote.gamma=2020-13-45"], "quote.gamma=2020-13-45: quote.gamma"),
+        (["quote.gamma=!!timestamp 2020-13-45"], "--search quote.gamma"),
+        (["quote.gamma=" + "[" * 5000], "--search quote.gamma: nested too deeply"),
+        (["quote.levels_count=1,true"], "no switch"),
         (["quote.gamma"], "write quote.gamma=0.02:0.5:log"),
         (["quote.gamma="], "write quote.gamma=0.02:0.5:log"),
         (["gamma=1:2"], "write quote.gamma=0.02:0.5:log"),
