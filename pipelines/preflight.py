@@ -17,9 +17,17 @@ from actors.vocab.errors import ConfigError
 from pipelines.cards import accepts
 
 _ACCOUNT = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,40}$")
-# What a run leaves in its folder; a new run there starts without.
-RUN_FILES = ("journal.sqlite*", "logs/*", "*.json", "*.jsonl", "*.msgpack", "report.html")
-RUN_LOCK = "run.lock"  # held by the driver; its presence says that the folder is a run's
+# What a run leaves in its folder; a new run there starts without. `journal.spending.sqlite` stays: the day's limit of
+# money for models counts it.
+RUN_FILES = (
+    *("run.json", "risk.json", "summary.json", "report.html", "orders.jsonl", "books_feed_*.jsonl"),
+    *("venue_ledger.*.msgpack", "journal.sqlite.lock"),
+    *(f"journal.{name}{end}" for name in ("sqlite", "opinions.sqlite") for end in ("", "-wal", "-shm", "-journal")),
+    *(f"tables/{name}.{end}" for name in ("fills", "samples", "symbols", "series") for end in ("parquet", "csv")),
+    *(f"logs/{role}.log{end}" for role in ("registry", "risk", "treasury") for end in ("", ".1")),
+    *(f"logs/{role}_*.log{end}" for role in ("sim", "feed", "quote", "gateway", "llm") for end in ("", ".1")),
+)
+RUN_LOCK = "run.lock"  # held by the driver; its presence, or that of run.json, says that the folder is a run's
 TUNE_LOCK = "tune.lock"  # the same of a tuning, which a later one goes on with
 
 
@@ -89,19 +97,27 @@ def claim_journal(path: Path, account: str) -> None:
 def claim_run_dir(run_dir: Path) -> AccountLock:
     """Create the folder, hold it, and empty it of what an earlier run left. Nobody else's files are touched."""
     try:
-        known = (run_dir / RUN_LOCK).exists() or not run_dir.exists()
+        known = (run_dir / RUN_LOCK).is_file() or (run_dir / "run.json").is_file()
+        strange = not known and run_dir.exists() and next(run_dir.iterdir(), None)
+        if strange:
+            raise ConfigError(
+                f"--run-dir {run_dir}: holds {strange.name} and never was a run's folder; choose a new or empty one"
+            )
         (run_dir / "logs").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"--run-dir {run_dir}: cannot be written ({error.strerror}); choose another") from None
     if not os.access(run_dir, os.W_OK):
         raise ConfigError(f"--run-dir {run_dir}: not writable; choose another")
-    left = [file for pattern in RUN_FILES for file in sorted(run_dir.glob(pattern))]
-    if left and not known:
-        raise ConfigError(f"--run-dir {run_dir}: holds {left[0].name}, which no run left there; choose an empty folder")
     lock = _run_lock(run_dir, RUN_LOCK)
     _run_lock(run_dir, "journal.sqlite.lock").release()  # a fleet that outlived its driver
-    for file in left:
-        file.unlink()
+    for file in (file for pattern in RUN_FILES for file in sorted(run_dir.glob(pattern))):
+        if file.is_dir():
+            continue
+        try:
+            file.unlink()
+        except OSError as error:
+            lock.release()
+            raise ConfigError(f"--run-dir {run_dir}: {file.name} stays ({error.strerror}); choose another") from None
     return lock
 
 

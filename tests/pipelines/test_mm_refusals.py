@@ -157,17 +157,29 @@ def test_a_run_folder_whose_fleet_outlived_its_driver_is_refused(refused: Refuse
 def test_files_that_no_run_left_are_not_deleted(refused: Refused, tmp_path: Path) -> None:
     mine = tmp_path / "package.json"
     mine.write_text("{}")
-    assert "holds package.json, which no run left there" in refused(*BTC, "--run-dir", str(tmp_path))
-    assert mine.exists()
+    assert "holds package.json and never was a run's folder" in refused(*BTC, "--run-dir", str(tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["package.json"]
 
 
-def test_an_earlier_run_is_cleared_from_its_folder(tmp_path: Path) -> None:
-    preflight.claim_run_dir(tmp_path / "run").release()
-    (tmp_path / "run" / "summary.json").write_text("{}")
-    (tmp_path / "run" / "note.txt").write_text("mine")
-    preflight.claim_run_dir(tmp_path / "run").release()
-    assert not (tmp_path / "run" / "summary.json").exists()
-    assert (tmp_path / "run" / "note.txt").exists()
+def test_an_earlier_run_is_cleared_from_its_folder_and_nothing_else(tmp_path: Path) -> None:
+    run, theirs = tmp_path / "run", ["summary.json", "journal.opinions.sqlite-wal", "books_feed_binance_perp_0.jsonl"]
+    theirs += ["logs/quote_BTCUSDT.log.1", "tables/fills.csv", "venue_ledger.binance_perp.msgpack"]
+    mine = ["note.txt", "positions.json", "mine.jsonl", "logs/mynotes.txt", "tables/mine.csv", "x.json/y", "logs/old/z"]
+    preflight.claim_run_dir(run).release()
+    for name in (*theirs, *mine):
+        (run / name).parent.mkdir(exist_ok=True)
+        (run / name).write_text("{}")
+    (run / "report.html").mkdir()
+
+    preflight.claim_run_dir(run).release()
+
+    assert [name for name in theirs if (run / name).exists()] == []
+    assert [name for name in mine if not (run / name).exists()] == []
+
+
+def test_an_empty_folder_may_become_a_run_s(tmp_path: Path) -> None:
+    preflight.claim_run_dir(tmp_path).release()
+    assert (tmp_path / preflight.RUN_LOCK).exists()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
