@@ -48,8 +48,18 @@ replays: setup  ## whole recordings through the whole fleet, twice each, and as 
 drill: setup  ## fifty symbols while the model server fails in every way and the pool's actors are killed: a quarter of an hour
 	$(BIN)/python -m pytest -q -s -m full tests/system/test_relay_drill.py
 
-bench: setup
-	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+# Each prints JSON. The last two lists play a recording; the last also needs an interpreter with hftbacktest and nautilus_trader.
+BENCH := links llm_clients llm_cost llm_limits portfolio quote_engine risk_renewals sim_market websocket_wire
+BENCH_RECORDED := chain_replay feed_throughput lock_step
+BENCH_LIBRARIES := backtest_speed crosscheck_hftbacktest
+bench: setup  ## make bench [RECORDING=eth.gz [LIBRARIES=/tmp/hft/bin/python]]
+	for name in $(BENCH); do $(BIN)/python benchmarks/$$name.py || exit 1; done
+ifdef RECORDING
+	for name in $(BENCH_RECORDED); do $(BIN)/python benchmarks/$$name.py $(RECORDING) || exit 1; done
+ifdef LIBRARIES
+	for name in $(BENCH_LIBRARIES); do $(BIN)/python benchmarks/$$name.py $(RECORDING) --python $(LIBRARIES) || exit 1; done
+endif
+endif
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info

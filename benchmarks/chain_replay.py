@@ -1,13 +1,13 @@
 """In-process replay: frames/s and decisions/s of the whole chain of brains on a recording, one core. Prints JSON.
 
-python benchmarks/chain_replay.py [RECORDING]
+python benchmarks/chain_replay.py RECORDING
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import statistics
-import sys
 import time
 from pathlib import Path
 
@@ -15,12 +15,13 @@ from actors.transport.venue_recording import merge_frames, survey_file
 from pipelines.chain import Chain
 from pipelines.settings import load_settings
 
-DEFAULT = Path(__file__).parent.parent.parent / "shared/data/hftbacktest/binance_usdm/btcusdt_20240808.gz"
 RUNS = 3
 
 
 def main() -> None:
-    path = Path(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("recording", type=Path)
+    path: Path = parser.parse_args().recording
     facts = survey_file(path)
     frames = list(merge_frames([path]))
     settings = load_settings()

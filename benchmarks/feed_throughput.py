@@ -1,6 +1,6 @@
 """How many recorded frames a second the feed's chain takes on one core: decode, sequence, book, top of book.
 
-    python benchmarks/feed_throughput.py [RECORDING] [--runs 5]
+    python benchmarks/feed_throughput.py RECORDING [--runs 5]
 
 Prints JSON. `with_top` reads best bid and ask with sizes after every frame, `without_top` never, `with_updates` also
 makes the BookUpdate of ten levels that subscribers would get after every frame. Where cryptofeed is installed its own
@@ -32,9 +32,6 @@ from actors.venues.catalog import market_dialect
 from actors.vocab.config.feed import FeedSettings
 from actors.vocab.instruments import Instrument
 from actors.vocab.market import BookState
-
-DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
-RECORDING = DATA / "hftbacktest" / "binance_usdm" / "btcusdt_20240808.gz"
 
 
 def load(path: Path) -> tuple[list[tuple[int, bytes, bool]], Instrument]:
@@ -152,7 +149,7 @@ def cryptofeed_run(path: Path, instrument: Instrument) -> Callable[[bool], float
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("recording", type=Path, nargs="?", default=RECORDING)
+    parser.add_argument("recording", type=Path)
     parser.add_argument("--runs", type=int, default=5)
     arguments = parser.parse_args()
     if not arguments.recording.exists():

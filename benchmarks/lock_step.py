@@ -50,4 +50,6 @@ def _playing_s(logs: Path) -> float:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit("which recording? python benchmarks/lock_step.py RECORDING")
     main(*sys.argv[1:])

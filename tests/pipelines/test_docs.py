@@ -52,3 +52,10 @@ def test_settings_exist(page: Path) -> None:
     for section, key in re.findall(r"`(feed|quote|risk|gateway|llm|sim|fees)\.(\w+)`", page.read_text()):
         if key not in ("py", "md"):
             assert key in type(getattr(FleetSettings(), section)).model_fields, f"{section}.{key}"
+
+
+def test_make_bench_names_every_benchmark_that_has_a_command_of_its_own() -> None:
+    """`*_side.py` are the libraries' halves of others."""
+    lists = re.findall(r"^BENCH\w* := (.*)$", (ROOT / "Makefile").read_text(), re.M)
+    there = {path.stem for path in (ROOT / "benchmarks").glob("*.py") if not path.stem.endswith("_side")}
+    assert sorted(name for names in lists for name in names.split()) == sorted(there)
