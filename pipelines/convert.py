@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import sys
 from collections.abc import Iterator
-from itertools import chain
+from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import typer
 
+from actors.sim.recording import RecordedFrame
 from actors.transport.venue_recording import read_frames
 from actors.vocab.errors import ConfigError
 from actors.vocab.units import NS_PER_MS
 from pipelines.exits import run
 from pipelines.hft_events import Row, event_array, rows_of_recording, rows_of_tardis
+from pipelines.replay import refuse_repeated
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -28,7 +32,8 @@ def main(
     symbol: Annotated[str, typer.Option(help="of a recording that holds several")] = "",
     stamps: Annotated[str, typer.Option(help="receive | venue: when the exchange knows a recorded frame")] = "receive",
     base_latency_ms: Annotated[
-        float, typer.Option(help="of the fastest message, where the venue's clock runs ahead of ours", min=0)
+        float,
+        typer.Option(help="of the fastest message, where the venue's clock runs ahead of ours", min=0, max=60_000),
     ] = 0.0,
 ) -> None:
     """Depth and trades of one symbol, in hftbacktest's order of both clocks."""
@@ -36,7 +41,17 @@ def main(
         raise ConfigError(f"--stamps {stamps}: choose receive or venue")
     if not data:
         raise ConfigError("--data is missing: give a recording, or Tardis' incremental_book_L2 and trades")
-    rows = chain.from_iterable(_rows(path, symbol=symbol, venue_time=stamps == "venue") for path in data)
+    refuse_repeated(data, option="--data")
+    if out.suffix != ".npz" or out.is_dir() or not out.parent.is_dir():
+        raise ConfigError(f"--out {out}: name a file that ends in .npz, in a folder that is there")
+    parts = [_Part.of(path, symbol) for path in data]
+    for part in parts:
+        if part.symbol != parts[0].symbol or len(markets := {*parts[0].markets, *part.markets}) > 1:
+            held = " and ".join(sorted(markets)) if part.symbol == parts[0].symbol else part.symbol
+            raise ConfigError(
+                f"--data {part.path}: with {parts[0].path} that is more than one book ({held}); one at a time"
+            )
+    rows = chain.from_iterable(part.rows(venue_time=stamps == "venue") for part in parts)
     events = event_array(rows, base_latency_ns=int(base_latency_ms * NS_PER_MS))
     if not len(events):
         raise ConfigError(f"--data {data[0]}: holds no depth and no trade")
@@ -47,19 +62,47 @@ def main(
     print(f"{out}: {len(events)} events", file=sys.stderr)
 
 
-def _rows(path: Path, *, symbol: str, venue_time: bool) -> Iterator[Row]:
-    if ".csv" in path.suffixes:
-        return rows_of_tardis(_text(path), name=str(path))
-    held = tuple(dict.fromkeys(frame.symbol for frame in read_frames(path) if frame.symbol))
-    if not symbol and len(held) != 1:
-        raise ConfigError(f"--symbol is missing: {path} holds {', '.join(held) or 'none'}")
-    if symbol and symbol not in held:
-        raise ConfigError(f"--symbol {symbol}: {path} holds {', '.join(held)}")
-    return rows_of_recording(
-        (frame for frame in read_frames(path) if frame.symbol or len(held) == 1),
-        symbol=symbol or held[0],
-        venue_time=venue_time,
-    )
+@dataclass(frozen=True)
+class _Part:
+    """One file's share of the book that is asked for."""
+
+    path: Path
+    symbol: str
+    markets: tuple[str, ...]  # spot or perp, as its frames say; Tardis' exchange; none where nothing tells
+    is_alone: bool = True  # no other symbol there: what names none is this one's
+
+    @classmethod
+    def of(cls, path: Path, symbol: str) -> _Part:
+        if ".csv" in path.suffixes:
+            exchange, name, *_ = [*next(csv.reader(islice(_text(path), 1, None)), []), "", ""]
+            return cls(path, name, (exchange,))
+        found: dict[str, set[str]] = {}
+        for frame in read_frames(path):
+            if frame.symbol:
+                found.setdefault(frame.symbol, set()).add(_market_of(frame))
+        if not found:
+            raise ConfigError(f"--data {path}: holds no frame of a symbol")
+        if not symbol and len(found) != 1:
+            raise ConfigError(f"--symbol is missing: {path} holds {', '.join(found)}")
+        if symbol and symbol not in found:
+            raise ConfigError(f"--symbol {symbol}: {path} holds {', '.join(found)}")
+        name = symbol or next(iter(found))
+        return cls(path, name, tuple(sorted(found[name] - {""})), is_alone=len(found) == 1)
+
+    def rows(self, *, venue_time: bool) -> Iterator[Row]:
+        if ".csv" in self.path.suffixes:
+            return rows_of_tardis(_text(self.path), name=str(self.path))
+        frames = (frame for frame in read_frames(self.path) if frame.symbol or self.is_alone)
+        return rows_of_recording(frames, symbol=self.symbol, venue_time=venue_time)
+
+
+def _market_of(frame: RecordedFrame) -> str:
+    """By keys that only one market has; empty where nothing tells."""
+    if frame.channel == "depth":
+        return "perp" if b'"pu"' in frame.data else "spot"
+    if frame.channel in ("trade", "aggTrade"):
+        return "perp" if b'"X"' in frame.data else "spot" if b'"M"' in frame.data else ""
+    return ""
 
 
 def _text(path: Path) -> Iterator[str]:

@@ -8,6 +8,7 @@ order of `exch_ts`, those that we may know in that of `local_ts`; where no one o
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -104,8 +105,11 @@ def event_array(rows: Iterable[Row], *, base_latency_ns: int = 0) -> NDArray[Any
     data = np.zeros(len(listed), EVENT)
     if not listed:
         return data
-    for at, name in enumerate(("ev", "exch_ts", "local_ts", "px", "qty")):
-        data[name] = [row[at] for row in listed]
+    try:
+        for at, name in enumerate(("ev", "exch_ts", "local_ts", "px", "qty")):
+            data[name] = [row[at] for row in listed]
+    except OverflowError:
+        raise ConfigError("a time stamp lies beyond the year 2262, the last that ns of 64 bits can hold") from None
     fastest_ns = int((data["local_ts"] - data["exch_ts"]).min())
     if fastest_ns < 0:
         data["local_ts"] += base_latency_ns - fastest_ns
@@ -126,9 +130,10 @@ def _book(bids: Iterable[Any], asks: Iterable[Any], kind: int, exchange_ns: int,
 
 
 def _tardis_book(reader: Iterable[list[str]], name: str) -> Iterator[Row]:
-    was_snapshot = False
+    was_snapshot, first = False, ("", "")
     for line_no, cells in enumerate(reader, start=2):
         exchange_ns, local_ns, price, size = _numbers(cells, name, line_no)
+        first = _one_book(cells, first, name, line_no)
         is_snapshot = cells[4] == "true"
         if is_snapshot and not was_snapshot:
             for side, price_out in ((BUY, 0.0), (SELL, np.inf)):
@@ -143,8 +148,10 @@ def _tardis_book(reader: Iterable[list[str]], name: str) -> Iterator[Row]:
 
 
 def _tardis_trades(reader: Iterable[list[str]], name: str) -> Iterator[Row]:
+    first = ("", "")
     for line_no, cells in enumerate(reader, start=2):
         exchange_ns, local_ns, price, size = _numbers(cells, name, line_no)
+        first = _one_book(cells, first, name, line_no)
         side = {"buy": BUY, "sell": SELL}.get(cells[5], 0)  # unknown: a trade of nobody's side moves no queue
         if side:
             yield TRADE | side, exchange_ns, local_ns, price, size
@@ -154,10 +161,24 @@ def _numbers(cells: list[str], name: str, line_no: int) -> tuple[int, int, float
     """Stamps are us in Tardis' files; 19 digits are ns, as some hand-made ones have them."""
     try:
         exchange, local, price, size = int(cells[2]), int(cells[3]), float(cells[6]), float(cells[7])
+        if not (math.isfinite(price) and math.isfinite(size)):
+            raise ValueError
     except (IndexError, ValueError):
         raise ConfigError(f"{name} line {line_no}: not 8 columns with stamps, price and amount: {cells}") from None
     unit = 1 if len(cells[3]) == 19 else NS_PER_US
+    if not 0 < max(exchange, local) * unit < 1 << 63:
+        raise ConfigError(f"{name} line {line_no}: {cells[2]} and {cells[3]} are no stamps in us or ns")
     return exchange * unit, local * unit, price, size
+
+
+def _one_book(cells: list[str], first: tuple[str, str], name: str, line_no: int) -> tuple[str, str]:
+    """Exchange and symbol of a line; ConfigError where another line had others."""
+    here = cells[0], cells[1]
+    if first != ("", "") and here != first:
+        raise ConfigError(
+            f"{name} line {line_no}: {' '.join(here)} after {' '.join(first)}; convert one book at a time"
+        )
+    return here
 
 
 def _in_both_orders(data: NDArray[Any]) -> NDArray[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from pipelines.hft_events import (
     SELL,
     SNAPSHOT_ROW,
     TRADE,
+    TRADE_COLUMNS,
     event_array,
     rows_of_recording,
     rows_of_tardis,
@@ -105,6 +107,9 @@ def test_tardis_rows() -> None:
         ([], "neither incremental_book_L2 nor trades"),
         (["exchange,symbol,timestamp,local_timestamp,id,side,price,amount", "x,y,soon,2,3,buy,1,1"], "line 2"),
         (["exchange,symbol,timestamp,local_timestamp,is_snapshot,side,price,amount", "x,y,1,2,true,up,1,1"], "'up'"),
+        ([",".join(TRADE_COLUMNS), "x,y,99999999999999999999,99999999999999999999,3,buy,1,1"], "no stamps in us or ns"),
+        ([",".join(TRADE_COLUMNS), "x,y,1,2,3,buy,inf,1"], "line 2"),
+        ([",".join(TRADE_COLUMNS), "x,y,1,2,3,buy,1,1", "x,z,1,2,3,buy,1,1"], "x z after x y"),
     ],
 )
 def test_what_is_no_tardis_file_is_named(lines: list[str], said: str) -> None:
@@ -115,7 +120,13 @@ def test_what_is_no_tardis_file_is_named(lines: list[str], said: str) -> None:
 @pytest.fixture
 def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Refused:
     monkeypatch.chdir(tmp_path)
+    spot = [line.replace(b'"pu"', b'"x"').replace(b'"X"', b'"M"') for line in LINES]
     (tmp_path / "made").write_bytes(b"\n".join(LINES))
+    (tmp_path / "spot").write_bytes(b"\n".join(spot))
+    (tmp_path / "both").write_bytes(b"\n".join([*LINES, *spot]))
+    (tmp_path / "other").write_bytes(b"\n".join(LINES).replace(b"BTC", b"ETH").replace(b"btc", b"eth"))
+    (tmp_path / "late").write_bytes(b"\n".join(LINES).replace(b'"T":1723161255004', b'"T":9723161255004999'))
+    (tmp_path / "empty.gz").write_bytes(gzip.compress(b""))
     return refusal_of(convert.app, "pipelines.convert", monkeypatch, capsys)
 
 
@@ -125,9 +136,19 @@ def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
         (("--out", "x.npz"), "--data is missing"),
         (("--data", "made"), "--out"),
         (("--data", "made", "--out", "x.npz", "--stamps", "mine"), "choose receive or venue"),
-        (("--data", "made", "--out", "no/such/x.npz"), "cannot be written"),
+        (("--data", "made", "--out", "no/such/x.npz"), "in a folder that is there"),
         (("--data", "made", "--out", "x.npz", "--symbol", "ETHUSDT"), "holds BTCUSDT"),
         (("--data", "nowhere.csv", "--out", "x.npz"), "cannot be read"),
+        (("--data", "made", "--out", "."), "ends in .npz"),
+        (("--data", "made", "--out", "x"), "ends in .npz"),
+        (("--data", "made", "--out", "x.npz", "--base-latency-ms", "inf"), "base-latency-ms"),
+        (("--data", "made", "--out", "x.npz", "--base-latency-ms", "nan"), "base-latency-ms"),
+        (("--data", "made", "--data", "./made", "--out", "x.npz"), "given twice"),
+        (("--data", "made", "--data", "spot", "--out", "x.npz"), "more than one book (perp and spot)"),
+        (("--data", "both", "--out", "x.npz"), "more than one book (perp and spot)"),
+        (("--data", "made", "--data", "other", "--out", "x.npz"), "more than one book (ETHUSDT)"),
+        (("--data", "empty.gz", "--out", "x.npz"), "holds no frame"),
+        (("--data", "late", "--out", "x.npz", "--stamps", "venue"), "beyond the year 2262"),
     ],
 )
 def test_wrong_input_is_one_line(refused: Refused, arguments: tuple[str, ...], said: str) -> None:
