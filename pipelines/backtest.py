@@ -19,7 +19,7 @@ from typing import Annotated, get_args
 import typer
 
 from actors.sim.recording import RecordingFacts
-from actors.transport.venue_recording import merge_frames, refuse_apart, survey_file
+from actors.transport.venue_recording import merge_frames, refuse_apart
 from actors.vocab.config import FleetSettings
 from actors.vocab.config.quote import ModelName
 from actors.vocab.errors import ConfigError, VenueFault
@@ -28,6 +28,7 @@ from pipelines.chain.report import Recorder
 from pipelines.exits import ExitCode, run
 from pipelines.plan import RunPlan, parse_duration, run_dir_of
 from pipelines.preflight import check_settings, claim_run_dir
+from pipelines.replay import surveyed
 from pipelines.settings import load_settings
 from pipelines.symbols import parse_symbols
 
@@ -119,16 +120,6 @@ def played_settings(*, model: str, conf: Sequence[Path], set_: Sequence[str]) ->
             f"sim.faults={settings.sim.faults}: a backtest has no connections; choose {', '.join(FAULTS)}"
         )
     return settings
-
-
-def surveyed(data: Sequence[Path]) -> list[RecordingFacts]:
-    """Every recording read once, in the order given; ConfigError for none, one given twice, or one not readable."""
-    if not data:
-        raise ConfigError("--data is missing: give at least one recording")
-    for at, path in enumerate(data):
-        if path.resolve() in [other.resolve() for other in data[:at]]:
-            raise ConfigError(f"--data {path}: given twice; each recording once")
-    return [survey_file(path) for path in data]
 
 
 def _run_id(

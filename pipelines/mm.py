@@ -139,9 +139,6 @@ def _plan(
     if replay:
         from pipelines.replay import inspect
 
-        for at, path in enumerate(replay):
-            if path.resolve() in [other.resolve() for other in replay[:at]]:
-                raise ConfigError(f"--replay {path}: given twice; each recording once")
         facts = inspect(replay)
         wanted = parse_symbols(symbols) if symbols else facts.symbols
         for symbol in wanted:

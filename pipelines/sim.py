@@ -24,6 +24,7 @@ from actors.vocab.instruments import Market
 from pipelines.endpoints import Endpoints, write_endpoints
 from pipelines.exits import ExitCode, run
 from pipelines.preflight import check_settings
+from pipelines.replay import refuse_repeated
 from pipelines.settings import load_settings
 from pipelines.symbols import parse_symbols
 from pipelines.universe import read_universe
@@ -49,6 +50,7 @@ def main(
     set_: Annotated[list[str] | None, typer.Option("--set", help="sim.faults=rough; may be repeated")] = None,
 ) -> None:
     """Serve simulated Binance markets and a simulated relay on 127.0.0.1."""
+    refuse_repeated(replay or [], option="--replay")
     settings = load_settings(conf or [], set_ or [])
     check_settings(settings, use_llm=False)
     actor = _actor(

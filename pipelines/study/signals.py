@@ -65,7 +65,7 @@ def signals(
     """What imbalance, order flow and trades say of the next seconds; regimes, depth and toxicity through time."""
     page = Page("Signals", html, Console())
     wanted = chosen(symbols)
-    surveyed = [(path, *recorded_rows(path, wanted)) for path in data]
+    surveyed = recorded_rows(data, wanted)
     if not any(rows for _path, _facts, rows in surveyed):
         raise ConfigError(f"--symbols {symbols}: none of the recordings holds it")
     page.text(

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from actors.feed.engine import FeedEngine
 from actors.feed.messages import ConnectionUp, FeedCommand, FetchSnapshot, SnapshotAnswer, Timer
 from actors.sim.recording import SNAPSHOT, RecordingFacts, recorded_instrument
-from actors.transport.venue_recording import read_frames, survey_file
+from actors.transport.venue_recording import read_frames
 from actors.venues.catalog import market_dialect
 from actors.vocab.config.feed import FeedSettings
 from actors.vocab.errors import ConfigError
@@ -26,6 +26,7 @@ from actors.vocab.instruments import Instrument
 from actors.vocab.market import BookState, BookUpdate
 from actors.vocab.units import NS_PER_MS
 from actors.vocab.venue_io import PublicTrade
+from pipelines.replay import surveyed
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -72,9 +73,7 @@ class Tape:
 def read_tapes(paths: Sequence[Path], symbols: Sequence[str] = ()) -> list[Tape]:
     """One tape for each chosen symbol of each recording; ConfigError names what is missing."""
     tapes, held = [], set()
-    for path in paths:
-        facts = survey_file(path)
-        rows = _rows(facts, symbols)
+    for path, facts, rows in recorded_rows(paths, symbols):
         held |= {one.symbol for one in facts.symbols}
         if rows:
             tapes += _read(path, facts, rows)
@@ -124,10 +123,11 @@ def updates(
             yield now_ns, published.update
 
 
-def recorded_rows(path: Path, symbols: Sequence[str] = ()) -> tuple[RecordingFacts, list[Instrument]]:
-    """The survey of a recording and its chosen instruments."""
-    facts = survey_file(path)
-    return facts, _rows(facts, symbols)
+def recorded_rows(
+    paths: Sequence[Path], symbols: Sequence[str] = ()
+) -> list[tuple[Path, RecordingFacts, list[Instrument]]]:
+    """Each recording with its survey and its chosen instruments."""
+    return [(path, facts, _rows(facts, symbols)) for path, facts in zip(paths, surveyed(paths), strict=True)]
 
 
 def _rows(facts: RecordingFacts, symbols: Sequence[str]) -> list[Instrument]:

@@ -21,11 +21,12 @@ from actors.transport.venue_recording import GAP_MAX_NS
 from actors.vocab.config import FleetSettings
 from actors.vocab.errors import ConfigError
 from actors.vocab.units import NS_PER_S
-from pipelines.backtest import played_settings, surveyed
+from pipelines.backtest import played_settings
 from pipelines.exits import ExitCode, run
 from pipelines.launcher import in_own_session
 from pipelines.plan import parse_duration
 from pipelines.preflight import check_address, claim_tuning_dir
+from pipelines.replay import surveyed
 from pipelines.symbols import parse_symbols
 from pipelines.tune.folder import BEST, RESULT, TABLE, Outcomes, conf_text, evidence_lines, write_table
 from pipelines.tune.folds import SCORES, Outcome, Span, Walk, by_window, cut_windows, walk_forward

@@ -68,6 +68,7 @@ def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
     monkeypatch.chdir(tmp_path)
     write_recording(tmp_path / "made.gz", seconds=2)
     lines = gzip.decompress((tmp_path / "made.gz").read_bytes()).splitlines(keepends=True)
+    (tmp_path / "backwards.txt").write_bytes(b"".join(reversed(lines)))
     (tmp_path / "short.txt").write_bytes(b"".join(lines[:20]))
     (tmp_path / "cut.gz").write_bytes((tmp_path / "made.gz").read_bytes()[:-200])
     with (tmp_path / "one_side.txt").open("w") as file:
@@ -85,6 +86,9 @@ def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
     ("arguments", "said"),
     [
         (("intensity", "--data", "gone.gz"), "no such recording"),
+        (("markouts", "--data", "made.gz", "--data", "./made.gz"), "given twice"),
+        (("signals", "--data", "made.gz", "--data", "made.gz"), "given twice"),
+        (("intensity", "--data", "backwards.txt"), "backwards.txt: its lines are all of one time, or backwards"),
         (("markouts", "--data", "cut.gz"), "keep the good part"),
         (("signals", "--data", "cut.gz"), "keep the good part"),
         (("intensity", "--data", "one_side.txt"), "is one side missing"),
