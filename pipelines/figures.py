@@ -16,11 +16,13 @@ from actors.console.table import FleetLine, SymbolRow, symbol_row
 from actors.risk.markouts import FillTrace
 from actors.transport.meters import Histogram
 from actors.vocab.config import RiskSettings
+from actors.vocab.reasons import Reason
 from pipelines.model_figures import model_figures, operator_lines
 from pipelines.plan import RunPlan
 
 Status = Mapping[str, Any]
 PARTS = ("spread_capture", "inventory", "fees", "funding")
+SIDES = ("bid", "ask")
 SATURATED_SHARE = 0.8
 LARGEST_COUNT = 10  # positions that the risk model is told of
 
@@ -50,6 +52,30 @@ class Uptime:
         return {symbol: min(1.0, ns / 1e9 / duration_s) for symbol, ns in self._sum_ns.items()} if duration_s else {}
 
 
+class Reasons:
+    """Which reason each side of each symbol had, look by look; `QUOTING` is one."""
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[str, str], dict[str, Counter[str]]] = {}  # (symbol, venue) -> side -> codes
+
+    def add(self, symbol: str, row: Status) -> None:
+        sides = self._seen.setdefault((symbol, row["venue"]), {side: Counter() for side in SIDES})
+        for side in SIDES:
+            if row[f"{side}_code"] != Reason.STOPPING.name:  # every run ends with it, which explains nothing
+                sides[side][row[f"{side}_code"]] += 1
+
+    def shares(self) -> dict[str, Any]:
+        """symbol -> venue, and for each side the share of all looks at each reason, the most frequent first."""
+        return {
+            symbol: {"venue": venue}
+            | {
+                side: {code: round(count / codes.total(), 4) for code, count in codes.most_common()}
+                for side, codes in sides.items()
+            }
+            for (symbol, venue), sides in self._seen.items()
+        }
+
+
 class Figures:
     """Newest status of every actor, and everything derived from it."""
 
@@ -58,6 +84,7 @@ class Figures:
         self._dashboard = dashboard
         self.statuses: dict[str, Status] = {}  # role -> newest
         self.uptime = Uptime()
+        self._reasons = Reasons()
         self.samples: list[Sample] = []
         self._series = Series()
         self.restarts: Counter[str] = Counter()
@@ -83,6 +110,7 @@ class Figures:
             if role.startswith("quote:"):
                 for symbol, row in status.get("symbols", {}).items():
                     self.uptime.add(symbol, int(row["two_sided_ns"]))
+                    self._reasons.add(symbol, row)
 
     def start_counting(self) -> None:
         """All symbols quote: shares of time and CPU count from here."""
@@ -104,6 +132,12 @@ class Figures:
 
     def quotes(self) -> dict[str, Status]:
         return {symbol: row for status in self.of("quote:") for symbol, row in status.get("symbols", {}).items()}
+
+    def codes(self) -> dict[tuple[str, str, str], str]:
+        """(symbol, venue, side) -> the code of its reason now."""
+        return {
+            (symbol, row["venue"], side): row[f"{side}_code"] for symbol, row in self.quotes().items() for side in SIDES
+        }
 
     def replay(self) -> Status:
         """Where a replay stands, as the venue said last; empty without one."""
@@ -286,6 +320,7 @@ class Figures:
             markout_bps={key: float(value) for key, value in risk.get("markout_bps", {}).items() if value is not None},
             memory_mb=self._memory(ray_pss_mb),
             restarts=dict(self.restarts),
+            reasons=self._reasons.shares(),
             saturated=cpu_share > SATURATED_SHARE,
             orders_alive=orders_alive,
         )

@@ -6,6 +6,8 @@ per tick.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ray.util.metrics import Gauge
 
 from actors.console.report_charts import Sample
@@ -42,6 +44,21 @@ class Metrics:
             name: Gauge(f"manta_symbol_{name}", text, tag_keys=("symbol", "venue"))
             for name, text in SYMBOL_GAUGES.items()
         }
+
+        self._reason = Gauge(
+            "manta_symbol_reason", "1 at the reason that a side has now", tag_keys=("symbol", "venue", "side", "code")
+        )
+        self._codes: dict[tuple[str, str, str], str] = {}
+
+    def show_reasons(self, codes: Mapping[tuple[str, str, str], str]) -> None:
+        """`codes`: (symbol, venue, side) -> code. What a side had before goes back to 0."""
+        for key, code in codes.items():
+            tags = dict(zip(("symbol", "venue", "side"), key, strict=True))
+            before = self._codes.get(key, code)
+            if before != code:
+                self._reason.set(0.0, tags=tags | {"code": before})
+            self._reason.set(1.0, tags=tags | {"code": code})
+        self._codes = dict(codes)
 
     def show(self, line: FleetLine, rows: list[SymbolRow], sample: Sample) -> None:
         for name in FLEET_GAUGES:

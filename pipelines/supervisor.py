@@ -301,7 +301,9 @@ class Supervisor:
             screen.reached("books", figures.in_sync_count())
             screen.reached("quoting", quoting)
             if quoting == wanted:
+                # The look between two polls may be the first to see a quote.
                 self._startup["all_quoting_s"] = self._since_start()
+                self._startup.setdefault("first_quote_s", self._startup["all_quoting_s"])
                 figures.start_counting()
                 self._quoting_since_s = self._now_s()
                 return
@@ -446,6 +448,7 @@ class Supervisor:
                 self._screen.note(news)
         if self._figures.quoting_count() and "first_quote_s" not in self._startup:
             self._startup["first_quote_s"] = self._since_start()
+        self._metrics.show_reasons(self._figures.codes())
         if self._quoting_since_s is not None:
             cpu_share = psutil.cpu_percent() / 100
             self._cpu_samples.append(cpu_share)

@@ -45,9 +45,10 @@ class RunFacts(msgspec.Struct, frozen=True):
     feed: Mapping[str, float]
     llm: Mapping[str, Any]
     reconcile: Mapping[str, int]
-    markout_bps: Mapping[str, float]
+    markout_bps: Mapping[str, float]  # None in the summary where no fill is old enough
     memory_mb: Mapping[str, float]
     restarts: Mapping[str, int]
+    reasons: Mapping[str, Any] = {}  # symbol -> venue, and for each side the share of looks at each reason's code
     saturated: bool = False  # the machine was above 80 % CPU: latencies are not the software's alone
     orders_alive: tuple[str, ...] = ()  # possibly still live after the stop; must be empty
 
@@ -89,7 +90,11 @@ def build_summary(facts: RunFacts) -> dict[str, Any]:
         "feed": dict(facts.feed),
         "llm": dict(facts.llm),
         "reconcile": dict(facts.reconcile),
-        "markout_bps": {name: round(value, 4) for name, value in facts.markout_bps.items()},
+        "markout_bps": {
+            name: None if (value := facts.markout_bps.get(name)) is None else round(value, 4)
+            for name in ("1s", "5s", "30s")
+        },
+        "reasons": dict(facts.reasons),
         "memory_mb": {name: round(value, 1) for name, value in facts.memory_mb.items()},
         "restarts": dict(facts.restarts),
         "orders_alive": list(facts.orders_alive),

@@ -52,6 +52,7 @@ class Recorder:
             self._startup.setdefault("first_quote_s", round(since_s, 3))
         if not self._quoting_since_ns and shown.quoted_count() == len(self._plan.symbols):
             self._startup["all_quoting_s"] = round(since_s, 3)
+            self._startup.setdefault("first_quote_s", round(since_s, 3))
             self._quoting_since_ns = step.now_ns
             shown.start_counting()
         if self._quoting_since_ns:

@@ -54,6 +54,10 @@ def test_parts_of_pnl_sum_to_net() -> None:
     assert failures(summary) == []
 
 
+def test_every_markout_is_there_with_null_where_nothing_was_measured() -> None:
+    assert build_summary(GOOD)["markout_bps"] == {"1s": None, "5s": -0.4, "30s": None}
+
+
 def test_quoting_means_both_sides_nine_tenths_of_the_time() -> None:
     summary = build_summary(GOOD)
     assert (summary["symbols_count"], summary["symbols_quoting_count"]) == (3, 2)

@@ -73,6 +73,11 @@ def test_the_folder_is_the_same_twice_and_the_parts_add_up(tmp_path: Path) -> No
     assert first["fills_count"] > 0
     assert first["pnl"]["residual_usd"] == 0.0
     assert first["orders_alive"] == []
+    assert list(first["markout_bps"]) == ["1s", "5s", "30s"]
+    why = first["reasons"]["BTCUSDT"]
+    assert why["venue"] == "binance_perp"
+    assert why["bid"]["QUOTING"] > 0.5
+    assert sum(why["ask"].values()) == pytest.approx(1, abs=1e-3)
     assert first["mode"] == "replay"
     assert "<html" in (tmp_path / "first" / "report.html").read_text()
 
