@@ -6,6 +6,8 @@ paths are named here.
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -41,6 +43,18 @@ def account_of(one: VenueEndpoint) -> VenueAccount:
         account_id=one.account_id,
         streams=one.streams,
     )
+
+
+def check_endpoints_file(path: Path) -> None:
+    """ConfigError where it cannot be written, before anything listens."""
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        new = path.with_name(path.name + ".new")
+        new.touch()
+        new.unlink()
+    except OSError as error:
+        raise ConfigError(f"--endpoints-file {path}: cannot be written ({error.strerror}); choose another") from None
 
 
 def write_endpoints(path: Path, endpoints: Endpoints) -> None:

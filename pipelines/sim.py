@@ -6,11 +6,13 @@ Any client of the real venue can be pointed at the printed addresses; the key li
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import secrets
 import signal
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -21,10 +23,10 @@ from actors.sim.actor import SimVenueActor, VenueEndpoint
 from actors.sim.universe import UniverseRow
 from actors.vocab.errors import ConfigError
 from actors.vocab.instruments import Market
-from pipelines.endpoints import Endpoints, write_endpoints
+from pipelines.endpoints import Endpoints, check_endpoints_file, write_endpoints
 from pipelines.exits import ExitCode, run
 from pipelines.preflight import check_settings
-from pipelines.replay import refuse_repeated
+from pipelines.replay import inspect
 from pipelines.settings import load_settings
 from pipelines.symbols import parse_symbols
 from pipelines.universe import read_universe
@@ -35,8 +37,10 @@ REPORT_INTERVAL_S = 10.0
 
 @app.command()
 def main(
-    symbols: Annotated[str, typer.Option(help="top50, BTCUSDT,ETHUSDT or a file with one symbol a line")] = "top50",
-    market: Annotated[str, typer.Option(help="perp | spot | both")] = "perp",
+    symbols: Annotated[
+        str | None, typer.Option(help="top50 (default), BTCUSDT,ETHUSDT or a file with one symbol a line")
+    ] = None,
+    market: Annotated[str | None, typer.Option(help="perp (default) | spot | both; of a recording it is known")] = None,
     replay: Annotated[list[Path] | None, typer.Option(help="a recording to play instead; may be repeated")] = None,
     port: Annotated[
         int, typer.Option(help="of the first venue, the next one takes the next; 0: any free", min=0, max=65_534)
@@ -50,19 +54,34 @@ def main(
     set_: Annotated[list[str] | None, typer.Option("--set", help="sim.faults=rough; may be repeated")] = None,
 ) -> None:
     """Serve simulated Binance markets and a simulated relay on 127.0.0.1."""
-    refuse_repeated(replay or [], option="--replay")
+    if replay and symbols is not None:
+        raise ConfigError(f"--symbols {symbols}: a --replay serves what was recorded; leave it out")
     settings = load_settings(conf or [], set_ or [])
     check_settings(settings, use_llm=False)
-    actor = _actor(
-        symbols=symbols,
-        market=market,
-        replay=replay or [],
-        port=port,
-        seed=seed if seed is not None else secrets.randbits(31),
-        key_dir=_made(key_dir) if key_dir else Path(tempfile.mkdtemp(prefix="manta-sim-")),
-        settings_json=settings.model_dump_json(),
-    )
-    sys.exit(uvloop.run(_serve(actor, endpoints_file)))
+    if endpoints_file is not None:
+        check_endpoints_file(endpoints_file)
+    with _keys(key_dir) as keys:
+        actor = _actor(
+            symbols=symbols or "top50",
+            markets=_markets(market, replay or []),
+            replay=replay or [],
+            port=port,
+            seed=seed if seed is not None else secrets.randbits(31),
+            key_dir=keys,
+            settings_json=settings.model_dump_json(),
+        )
+        code = uvloop.run(_serve(actor, endpoints_file))
+    sys.exit(code)
+
+
+@contextlib.contextmanager
+def _keys(key_dir: Path | None) -> Iterator[Path]:
+    """The operator's own folder stays; a private one ends with the venues that its keys are of."""
+    if key_dir is not None:
+        yield _made(key_dir)
+        return
+    with tempfile.TemporaryDirectory(prefix="manta-sim-") as folder:
+        yield Path(folder)
 
 
 def _made(key_dir: Path) -> Path:
@@ -78,14 +97,13 @@ def _made(key_dir: Path) -> Path:
 def _actor(
     *,
     symbols: str,
-    market: str,
+    markets: tuple[Market, ...],
     replay: list[Path],
     port: int,
     seed: int,
     key_dir: Path,
     settings_json: str,
 ) -> SimVenueActor:
-    markets = _markets(market)
     universe = read_universe()
     rows: tuple[UniverseRow, ...] = universe.symbols
     if not replay:
@@ -104,14 +122,19 @@ def _actor(
     )
 
 
-def _markets(text: str) -> tuple[Market, ...]:
+def _markets(text: str | None, replay: list[Path]) -> tuple[Market, ...]:
+    """The markets asked for; those of the recordings where there are any."""
     known: tuple[Market, ...] = get_args(Market)
-    if text == "both":
-        return known
-    chosen = tuple(name for name in known if name == text)
+    chosen = known if text == "both" else tuple(name for name in known if name == (text or "perp"))
     if not chosen:
         raise ConfigError(f"--market {text}: choose perp, spot or both")
-    return chosen
+    if not replay:
+        return chosen
+    venues = inspect(replay).venues
+    recorded = tuple(name for name in known if f"binance_{name}" in venues)
+    if text is not None and chosen != recorded:
+        raise ConfigError(f"--market {text}: the recordings are of {' and '.join(recorded)}; leave it out")
+    return recorded
 
 
 async def _serve(actor: SimVenueActor, endpoints_file: Path | None) -> ExitCode:
