@@ -67,9 +67,9 @@ def _lines(path: Path) -> Iterator[bytes]:
     except OSError as error:  # gzip.BadGzipFile is one
         raise ConfigError(f"{path} after line {line_no}: cannot be read ({error.strerror or error})") from None
     except (EOFError, zlib.error) as error:
+        good = f", or keep the good part with `zcat {path} | head -n {line_no} | gzip > good.gz`" if line_no else ""
         raise ConfigError(
-            f"{path} after line {line_no}: the gzip data is truncated or damaged ({error}); fetch it again, or keep "
-            f"the good part with `zcat {path} | head -n {line_no} | gzip > good.gz`"
+            f"{path} after line {line_no}: the gzip data is truncated or damaged ({error}); fetch it again{good}"
         ) from None
 
 
