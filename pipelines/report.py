@@ -13,10 +13,10 @@ from rich.table import Table
 from actors.console.report import RunRecord, compare, render_comparison, render_report
 from actors.console.summary import failures
 from actors.vocab.errors import ConfigError
-from pipelines.exits import refuse
+from pipelines.exits import refuse, run
 from pipelines.run_tables import read_record
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.command()
@@ -60,4 +60,4 @@ def _told_apart(records: list[RunRecord], runs: list[Path]) -> list[RunRecord]:
 
 
 if __name__ == "__main__":
-    app()
+    run(app, "pipelines.report")

@@ -11,7 +11,7 @@ from pipelines.study.markouts import markouts
 from pipelines.study.microprice import microprice
 from pipelines.study.signals import signals
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 for each in (as2008, markouts, intensity, microprice, signals):
     app.command()(each)
 

@@ -17,7 +17,7 @@ from actors.quote.studies.prediction import rms_error
 from actors.vocab.errors import ConfigError
 from actors.vocab.units import NS_PER_S
 from pipelines.study.options import Data, Symbols, chosen
-from pipelines.study.page import Page
+from pipelines.study.page import Page, refuse_unwritable
 from pipelines.study.tape import Floats, Ints, Tape, read_tapes
 
 HORIZONS_S = (0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0)
@@ -35,6 +35,8 @@ def microprice(
 ) -> None:
     """Fit the micro-price, test it out of sample against mid and weighted mid, write it as settings."""
     page = Page("Micro-price", html, Console())
+    if conf is not None:
+        refuse_unwritable(conf, option="--conf")
     tapes = read_tapes(data, chosen(symbols))
     page.text(
         f"Fitted to the first {share:.0%} of each recording, tested on the rest: error against the mid some seconds "

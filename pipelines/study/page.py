@@ -17,13 +17,18 @@ from actors.vocab.errors import ConfigError
 CONFIG = {"displaylogo": False, "displayModeBar": "hover", "responsive": True}
 
 
+def refuse_unwritable(path: Path, *, option: str) -> None:
+    """ConfigError where a file cannot be written there."""
+    if not path.parent.is_dir() or path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise ConfigError(f"{option} {path}: cannot be written; name a file in a folder that is there")
+
+
 class Page:
     """Collects tables and figures; tables also go to the terminal as they come."""
 
     def __init__(self, title: str, path: Path, console: Console) -> None:
         """ConfigError where `path` cannot be written, before anything is read or fitted."""
-        if not path.parent.is_dir() or path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
-            raise ConfigError(f"--html {path}: cannot be written; name a file in a folder that is there")
+        refuse_unwritable(path, option="--html")
         self._title = title
         self._path = path
         self._console = console

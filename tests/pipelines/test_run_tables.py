@@ -13,6 +13,7 @@ from actors.vocab.errors import ConfigError
 from pipelines.report import app
 from pipelines.run_tables import read_record, write_tables
 from tests.console.test_report import bought, record
+from tests.pipelines.wrong_input import typed
 
 
 def finished_run(folder: Path, name: str = "a") -> Path:
@@ -91,3 +92,9 @@ def test_a_run_of_another_version_is_one_line_and_exit_code_2(tmp_path: Path) ->
     assert result.exit_code == 2
     assert "another version wrote the run" in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("arguments", [[], ["--foo"], ["/none"]])
+def test_what_is_typed_wrong_is_one_line(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert typed(app, "pipelines.report", arguments) == 2
+    assert capsys.readouterr().err.count("\n") == 1

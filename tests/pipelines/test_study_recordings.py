@@ -96,6 +96,8 @@ def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
         (("microprice", "--data", "one_side.txt"), "is one side missing"),
         (("intensity", "--data", "short.txt"), "take a longer recording, or a smaller --interval-ms"),
         (("markouts", "--data", "made.gz", "--html", "nowhere/page.html"), "name a file in a folder that is there"),
+        (("microprice", "--data", "made.gz", "--conf", "."), "--conf .: cannot be written"),
+        ((), "Missing command"),
         (("signals", "--data", "made.gz", "--symbols", "ETHUSDT"), "none of the recordings holds it"),
     ],
 )
