@@ -27,7 +27,7 @@ from pipelines.chain import Chain
 from pipelines.chain.report import Recorder
 from pipelines.exits import ExitCode, run
 from pipelines.plan import RunPlan, parse_duration, run_dir_of
-from pipelines.preflight import check_settings, claim_run_dir
+from pipelines.preflight import check_bands, check_settings, claim_run_dir
 from pipelines.replay import surveyed
 from pipelines.settings import load_settings
 from pipelines.symbols import parse_symbols
@@ -89,6 +89,7 @@ def _plan(
     for symbol in wanted:
         if symbol not in recorded:
             raise ConfigError(f"--symbols: the recordings hold {', '.join(recorded)}, not {symbol}")
+    check_bands(settings, wanted)
     duration_s = parse_duration(duration)
     run_id = _run_id(data, wanted, duration_s, settings, seed)
     plan = RunPlan(

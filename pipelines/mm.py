@@ -22,6 +22,7 @@ from pipelines.plan import RunPlan, live_journal_path, new_run_id, parse_duratio
 from pipelines.preflight import (
     check_account_name,
     check_address,
+    check_bands,
     check_live,
     check_settings,
     claim_account,
@@ -29,7 +30,7 @@ from pipelines.preflight import (
     claim_run_dir,
 )
 from pipelines.settings import load_settings, settings_text
-from pipelines.symbols import parse_symbols, parse_venues, refuse_unlisted, universe_symbols
+from pipelines.symbols import MARKETS, parse_symbols, parse_venues, refuse_unlisted, universe_symbols
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -39,7 +40,7 @@ def main(
     symbols: Annotated[str, typer.Option(help="top50, BTCUSDT,ETHUSDT or a file with one symbol a line")] = "",
     mode: Annotated[str, typer.Option(help="sim | paper: real market data, simulated fills | live: not built")] = "sim",
     venues: Annotated[str, typer.Option(help="comma list of venues; binance")] = "binance",
-    market: Annotated[str, typer.Option(help="perp | spot")] = "perp",
+    market: Annotated[str | None, typer.Option(help="perp (default) | spot; of a recording it is known")] = None,
     duration: Annotated[str | None, typer.Option(help="60s, 15m, 2h; counted from when all symbols quote")] = None,
     replay: Annotated[list[Path] | None, typer.Option(help="a recording; may be repeated")] = None,
     speed: Annotated[str, typer.Option(help="1x | max (lock-step), for --replay")] = "1x",
@@ -64,6 +65,8 @@ def main(
     no_llm: Annotated[bool, typer.Option("--no-llm", help="run without the model pool")] = False,
 ) -> None:
     """Quote until Ctrl-C or --duration; then cancel every order and write the report."""
+    _check_words(mode=mode, speed=speed, market=market, is_replay=bool(replay))
+    parse_duration(duration)
     if show_settings:
         print(settings_text(load_settings(conf or [], set_ or [])), end="")
         return
@@ -98,7 +101,7 @@ def _plan(
     symbols: str,
     mode: str,
     venues: str,
-    market: str,
+    market: str | None,
     duration: str | None,
     replay: list[Path],
     speed: str,
@@ -112,16 +115,10 @@ def _plan(
     seed: int | None,
     no_llm: bool,
 ) -> RunPlan:
-    if mode not in ("sim", "paper", "live"):
-        raise ConfigError(f"--mode {mode}: choose sim, paper or live")
-    if speed not in ("1x", "max"):
-        raise ConfigError(f"--speed {speed}: choose 1x or max")
-    if speed == "max" and not replay:
-        raise ConfigError("--speed max: only a --replay can run faster than time")
     settings = load_settings(conf, set_)
     # A model answers when it likes: in lock-step its opinions would come at chance moments.
     use_llm = settings.llm.enabled and not no_llm and speed != "max"
-    venue_ids = parse_venues(venues, market)
+    venue_ids = parse_venues(venues, market or "perp")
     if mode == "live":
         check_live(venue_ids, settings, use_llm=use_llm, environ=os.environ)
         if not account:
@@ -134,7 +131,7 @@ def _plan(
     if account:
         check_account_name(account)
     check_settings(settings, use_llm=use_llm)
-    if address:
+    if address is not None:
         check_address(address, os.environ)
     if replay:
         from pipelines.replay import inspect
@@ -144,13 +141,16 @@ def _plan(
         for symbol in wanted:
             if symbol not in facts.symbols:
                 raise ConfigError(f"--symbols: the recordings hold {', '.join(facts.symbols)}, not {symbol}")
+        if market and facts.venues != venue_ids:
+            raise ConfigError(f"--market {market}: the recordings are of {' and '.join(facts.venues)}; leave it out")
         chosen, venue_ids = wanted, facts.venues
     elif symbols:
-        chosen = parse_symbols(symbols, market)
+        chosen = parse_symbols(symbols, market or "perp")
         if mode == "sim":  # on paper the venue itself says what it lists
-            refuse_unlisted(chosen, universe_symbols(market), where=f"the simulated {market} venue")
+            refuse_unlisted(chosen, universe_symbols(market or "perp"), where=f"the simulated {market or 'perp'} venue")
     else:
         raise ConfigError("--symbols is missing: write --symbols top50, or BTCUSDT,ETHUSDT, or a file")
+    check_bands(settings, chosen)
     duration_s = parse_duration(duration)
     if venue_endpoints:
         if replay:
@@ -176,6 +176,17 @@ def _plan(
         use_llm=use_llm,
         venue_endpoints=venue_endpoints.absolute() if venue_endpoints else None,
     )
+
+
+def _check_words(*, mode: str, speed: str, market: str | None, is_replay: bool) -> None:
+    if mode not in ("sim", "paper", "live"):
+        raise ConfigError(f"--mode {mode}: choose sim, paper or live")
+    if speed not in ("1x", "max"):
+        raise ConfigError(f"--speed {speed}: choose 1x or max")
+    if speed == "max" and not is_replay:
+        raise ConfigError("--speed max: only a --replay can run faster than time")
+    if market is not None and market not in MARKETS:
+        raise ConfigError(f"--market {market}: choose perp or spot")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from platformdirs import user_state_path
 
@@ -15,6 +16,7 @@ from actors.transport.venue_latency import order_latency
 from actors.vocab.config import FleetSettings
 from actors.vocab.errors import ConfigError
 from pipelines.cards import accepts
+from pipelines.symbols import universe_symbols
 
 _ACCOUNT = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,40}$")
 # What a run leaves in its folder; a new run there starts without. `journal.spending.sqlite` stays: the day's limit of
@@ -43,12 +45,35 @@ def check_settings(settings: FleetSettings, *, use_llm: bool) -> None:
         raise ConfigError(f"sim.faults: no mix named {settings.sim.faults!r}; choose from {', '.join(MIXES)}")
     if settings.sim.order_latency_file:
         order_latency(settings.sim)
+    if settings.risk.day_loss_usd_max > settings.risk.capital_usd:
+        raise ConfigError(
+            f"risk.day_loss_usd_max: {settings.risk.day_loss_usd_max:g} is more than capital_usd, "
+            f"{settings.risk.capital_usd:g}; a limit that cannot be reached is none"
+        )
+    if settings.llm.base_url and not _is_url(settings.llm.base_url):
+        raise ConfigError(f"llm.base_url={settings.llm.base_url}: write it as https://HOST/v1")
     if use_llm and (settings.llm.base_url or settings.llm.key_file):
         # A relay of the operator's own: its key is looked at before the first call. The simulated one brings its own.
         from actors.llm.actor import read_key
 
         llm = settings.llm
         read_key(key_file=llm.key_file, key_env=llm.key_env, base_url=llm.base_url)
+
+
+def check_bands(settings: FleetSettings, symbols: Sequence[str]) -> None:
+    """A band for a name that nobody trades would protect nothing. Those of known symbols may wait for another run."""
+    known = {*symbols, *universe_symbols("perp"), *universe_symbols("spot")}
+    for symbol in settings.quote.price_bands:
+        if symbol not in known:
+            raise ConfigError(f"quote.price_bands: {symbol} is no symbol of this run; it has {', '.join(symbols[:5])}")
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def check_live(venues: Sequence[str], settings: FleetSettings, *, use_llm: bool, environ: Mapping[str, str]) -> None:
@@ -72,6 +97,8 @@ def check_live(venues: Sequence[str], settings: FleetSettings, *, use_llm: bool,
 
 def check_address(address: str, environ: Mapping[str, str]) -> None:
     """A Ray can be there; whether it takes us is seen when we join."""
+    if not address.strip():
+        raise ConfigError("--address is empty: give HOST:PORT of a running Ray, or auto")
     if address != "auto":
         if not accepts(address):
             raise ConfigError(f"--address {address}: nothing answers there; give HOST:PORT of a running Ray, or auto")

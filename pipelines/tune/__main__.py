@@ -25,7 +25,7 @@ from pipelines.backtest import played_settings
 from pipelines.exits import ExitCode, run
 from pipelines.launcher import in_own_session
 from pipelines.plan import parse_duration
-from pipelines.preflight import check_address, claim_tuning_dir
+from pipelines.preflight import check_address, check_bands, claim_tuning_dir
 from pipelines.replay import surveyed
 from pipelines.symbols import parse_symbols
 from pipelines.tune.folder import BEST, RESULT, TABLE, Outcomes, conf_text, evidence_lines, write_table
@@ -85,11 +85,12 @@ def main(
         raise ConfigError("--run-dir is missing: name a folder, with which the same command can go on later")
     warm_up_s = 0.0 if warm_up.rstrip("smh") == "0" else parse_duration(warm_up, option="--warm-up") or 0.0
     duration_s = parse_duration(duration)
-    if address:
+    if address is not None:
         check_address(address, os.environ)
     _require_tune()
     grouped = _sessions(surveyed(data or []))
     wanted = _wanted(symbols, grouped)
+    check_bands(base, wanted)
     ends = [_ends(one, duration_s) for one in grouped]
     spans = cut_windows(ends, folds_count=folds, warm_up_s=warm_up_s)
     tuning = Tuning(
@@ -137,7 +138,7 @@ def _require_tune() -> None:
     from importlib.util import find_spec
 
     if not find_spec("pandas") or not find_spec("tensorboardX"):  # what Ray Tune needs beyond Ray
-        raise ConfigError("Ray Tune is not installed; run pip install 'manta-mm[tune]', or make setup")
+        raise ConfigError("Ray Tune is not installed; run pip install -e '.[tune]', or make setup")
 
 
 def _sessions(facts: Sequence[RecordingFacts]) -> list[list[RecordingFacts]]:

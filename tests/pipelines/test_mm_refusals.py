@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from pipelines import mm, preflight
+from tests.pipelines.recorded import write_recording
 from tests.pipelines.wrong_input import Refused, refusal_of
 
 ROOT = Path(__file__).parent.parent.parent
@@ -74,6 +75,13 @@ def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
         ((*BTC, "--address", "127.0.0.1:1"), "--address 127.0.0.1:1: nothing answers there"),
         ((*BTC, "--address", "here"), "--address here: nothing answers there"),
         ((*BTC, "--venue-endpoints", "/none"), "--venue-endpoints /none: cannot be read"),
+        ((*BTC, "--address", ""), "--address is empty"),
+        ((*BTC, "--set", "quote.price_bands={BTCUSD: [1, 2]}"), "quote.price_bands: BTCUSD is no symbol of this run"),
+        ((*BTC, "--set", "llm.base_url=notaurl"), "llm.base_url=notaurl: write it as https://HOST/v1"),
+        ((*BTC, "--set", "llm.base_url=http://["), "llm.base_url=http://[: write it"),
+        ((*BTC, "--set", "risk.day_loss_usd_max=200000"), "risk.day_loss_usd_max: 200000 is more than capital_usd"),
+        (("--show-settings", "--mode", "foo"), "--mode foo: choose sim"),
+        (("--show-settings", "--duration", "-3"), "--duration -3: write seconds"),
         (("--replay", "/none"), "/none: no such recording"),
         (("--replay", "/"), "/ is a folder"),
     ],
@@ -131,6 +139,17 @@ def test_auto_without_any_ray_is_refused(refused: Refused, monkeypatch: pytest.M
 
 def test_a_recording_given_twice_is_named(refused: Refused) -> None:
     assert "--replay a.gz: given twice" in refused("--replay", "a.gz", "--replay", "./a.gz")
+
+
+def test_a_market_that_was_not_recorded_is_refused(refused: Refused, tmp_path: Path) -> None:
+    made = str(write_recording(tmp_path / "made.gz", seconds=2))
+    assert "--market spot: the recordings are of binance_perp" in refused("--replay", made, "--market", "spot")
+
+
+def test_a_damaged_recording_without_a_good_line_offers_none(refused: Refused, tmp_path: Path) -> None:
+    path = tmp_path / "tiny.gz"
+    path.write_bytes(gzip.compress(b"x")[:12])
+    assert refused("--replay", str(path)).endswith("fetch it again")
 
 
 def test_a_file_of_symbols_that_is_no_text_is_named(refused: Refused, tmp_path: Path) -> None:
