@@ -12,6 +12,7 @@ from actors.risk.markouts import Markouts
 from actors.risk.order_budgets import OrderBudgets
 from actors.risk.seats import Desk, Seat
 from actors.risk.states import FLEET, StateBook, venue_scope
+from actors.risk.watch import PriceWindow
 from actors.risk.witness import Witness
 from actors.vocab.config.risk import RiskSettings
 from actors.vocab.control import Instruments
@@ -136,7 +137,7 @@ class RiskCore:
         else:
             stock_lots = LedgerState.from_json(journalled.state_json).stock_lots
             ledger = Ledger(row, opening_lots=journalled.position_lots, stock_lots=stock_lots)
-        seat = Seat(row, lease, ledger, int(self.settings.price_move_window_s * 1e9))
+        seat = Seat(row, lease, ledger, self._window())
         if journalled is not None:
             seat.trade_id = journalled.trade_id
             lease.position_lots = journalled.position_lots
@@ -146,6 +147,9 @@ class RiskCore:
                 self.value(seat)
         self.seats[seat.key] = desk.seats[row.symbol] = seat
         desk.orders.join(row.symbol)
+
+    def _window(self) -> PriceWindow:
+        return PriceWindow(int(self.settings.price_move_window_s * 1e9))
 
     def _change(self, seat: Seat, row: Instrument) -> None:
         old, seat.instrument = seat.instrument, row
@@ -157,6 +161,7 @@ class RiskCore:
         seat.ledger.rebase(row)
         if old.tick != row.tick:
             seat.mid2 = 0  # the next mark is in new ticks; until then nothing is sized
+            seat.window = self._window()  # the same price in other ticks is no move
             self.mids2.pop(seat.key, None)
 
     # --- sums ------------------------------------------------------------------------------------------------

@@ -79,6 +79,7 @@ class Ledger:
         "_opening_lots",
         "_realised",
         "_stock_paid",
+        "_tick",
         "_turnover",
         "_unit",
         "buy_lots",
@@ -97,6 +98,7 @@ class Ledger:
         So is the stock."""
         self._unit: Decimal = instrument.usd_per_tick_lot_exact / 2  # USD of one half tick on one lot
         self.unit_float = float(self._unit)
+        self._tick = instrument.tick
         self.position_lots = 0
         self.mid2 = 0  # twice the mid, in ticks; 0 before the first mark
         # In half ticks times lots, since the last change of the tick or lot size:
@@ -171,7 +173,14 @@ class Ledger:
         self.funding_usd += amount_usd
 
     def rebase(self, instrument: Instrument) -> None:
-        """The tick or lot size changed: count in the new ones, keep every amount. Lots must stay whole."""
+        """The tick or lot size changed: count in the new ones, keep every amount. Lots must stay whole.
+
+        The mid is kept too, to the nearest half tick: without one a position would be worth nothing until the next
+        mark, and whatever values it before would call that a loss.
+        """
+        if self.mid2 and instrument.tick != self._tick:
+            self.mid2 = max(1, round(self.mid2 * self._tick / instrument.tick))
+        self._tick = instrument.tick
         old_tick_lots, unit = self._unit, instrument.usd_per_tick_lot_exact / 2
         if unit == old_tick_lots:
             return
@@ -185,7 +194,6 @@ class Ledger:
         self._cost = Fraction(state.cost) / Fraction(unit)
         self._unit = unit
         self.unit_float = float(unit)
-        self.mid2 = 0  # the next mark is in new ticks
 
     def rescale_lots(self, numerator: int, denominator: int) -> None:
         """Positions are counted in lots of another size; the caller follows with `rebase`."""

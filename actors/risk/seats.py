@@ -48,13 +48,13 @@ class Seat:
         "window",
     )
 
-    def __init__(self, instrument: Instrument, lease: SymbolLease, ledger: Ledger, window_ns: int) -> None:
+    def __init__(self, instrument: Instrument, lease: SymbolLease, ledger: Ledger, window: PriceWindow) -> None:
         self.key = (instrument.venue, instrument.symbol)
         self.scope = symbol_scope(*self.key)
         self.instrument = instrument
         self.lease = lease
         self.ledger = ledger
-        self.window = PriceWindow(window_ns)
+        self.window = window
         self.mid2 = 0  # bid plus ask in ticks of the newest good mark
         self.imbalance = 0.0  # of its best sizes, -1 to 1
         self.ok_ns = 0  # when it came; 0: never

@@ -449,6 +449,31 @@ def test_a_new_run_begins_at_nothing_with_the_position_taken_over() -> None:
     assert summary["risk"]["equity_usd"] == pytest.approx(first.engine.summary()["risk"]["equity_usd"])
 
 
+@pytest.mark.parametrize("changes", [{"tick_size": "0.01"}, {"lot_size": "0.001"}])
+def test_new_steps_are_no_loss_and_no_price_move(changes: dict[str, str]) -> None:
+    """4 000 USD are held; funding and the gateway's own report come before a price in the new steps."""
+    stage = opened()
+    stage.ask(want=400)
+    stage.hear(GATEWAY, stage.fill(lots=400, position_lots=400))
+    stage.report(BTCUSDT=(400, 0, 0))
+    before = stage.engine.core.net_usd
+
+    stage.use_instruments(**changes)
+    position = 400 if "tick_size" in changes else 4_000
+    stage.fill_no += 1
+    adjust = PositionAdjust(VENUE, "BTCUSDT", stage.fill_no, position, "-0.10", "USDT", "FUNDING_FEE", 5)
+    stage.hear(GATEWAY, adjust)
+    stage.report(BTCUSDT=(position, 0, 0))
+    stage.pass_ms(100, marks=False)
+    assert stage.engine.core.net_usd == pytest.approx(before - 0.10)
+
+    if "tick_size" in changes:
+        stage.marks(BTCUSDT=100_000, ETHUSDT=100_000)
+    stage.pass_ms(100)
+    assert stage.engine.core.net_usd == pytest.approx(before - 0.10)
+    assert stage.engine.core.states.effective(VENUE, "BTCUSDT")[0] < RiskState.REDUCE_ONLY
+
+
 # --- states --------------------------------------------------------------------------------------------------
 
 

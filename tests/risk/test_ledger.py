@@ -129,6 +129,24 @@ def test_a_new_tick_size_keeps_every_amount() -> None:
     assert ledger.average_ticks == 99_980.0
 
 
+@pytest.mark.parametrize(
+    ("changes", "mid2"),
+    [
+        ({"tick_size": "0.01"}, 200_030),
+        ({"tick_size": "1"}, 2_000),  # nearest half tick
+        ({"lot_size": "0.001"}, 20_003),
+        ({"tick_size": "0.01", "lot_size": "0.1"}, 200_030),  # a tick on a lot is worth what it was
+    ],
+)
+def test_new_steps_keep_the_mid(changes: dict[str, str], mid2: int) -> None:
+    ledger = Ledger(instrument())
+    ledger.mark(20_003)
+
+    ledger.rebase(instrument(**{"tick_size": "0.1", "lot_size": "0.01"} | changes))
+
+    assert ledger.mid2 == mid2
+
+
 fills = st.lists(
     st.tuples(
         st.sampled_from(list(Side)),
