@@ -25,12 +25,12 @@ class BlockRow(msgspec.Struct, frozen=True):
 
 
 class StateRow(msgspec.Struct, frozen=True):
-    """A scope's risk state changed. `scope`: "fleet", "venue:…", "symbol:…:…"."""
+    """A scope's risk state changed, or what of it only an operator lifts. `scope`: "fleet", "venue:…", "symbol:…:…"."""
 
     scope: str
     state: int
     reason: str
-    latched: bool  # only an operator lifts it
+    latched: int  # the state that only an operator lifts, 0: none; 1: all of `state`, as older journals say it
     wall_ms: int
 
 

@@ -102,7 +102,7 @@ class Store:
                     for r in connection.execute(select(tables.ledgers)).all()
                 ),
                 states=tuple(
-                    rows.StateRow(r.scope, r.state, r.reason, bool(r.latched), r.wall_ms) for r in states if r.state
+                    rows.StateRow(r.scope, r.state, r.reason, int(r.latched), r.wall_ms) for r in states if r.state
                 ),
             )
 

@@ -35,7 +35,7 @@ states = Table(
     Column("scope", String, nullable=False),
     Column("state", Integer, nullable=False),
     Column("reason", Text, nullable=False),
-    Column("latched", Boolean, nullable=False),
+    Column("latched", Integer, nullable=False),  # a truth value in older journals
     Column("wall_ms", BigInteger, nullable=False),
     Index("states_by_scope", "scope", "id"),
 )

@@ -206,7 +206,7 @@ class RiskCore:
     # --- states ----------------------------------------------------------------------------------------------
 
     def state_row(self, scope: str, state: RiskState, reason: str) -> StateRow:
-        return StateRow(scope, int(state), reason, self.states.scope(scope).is_latched, self.wall_ms())
+        return StateRow(scope, int(state), reason, int(self.states.scope(scope).latched[0]), self.wall_ms())
 
     def venue_state(self, venue: str) -> RiskState:
         scope = self.states.scopes.get(venue_scope(venue))

@@ -152,12 +152,13 @@ class RiskEngine:
         core = self.core
         for row in core.loaded.states:
             state = RiskState(row.state)
-            if row.latched or state is RiskState.FULL_STOP:
-                core.states.set(row.scope, "restored", state, row.reason, now_ns, latched=True)
-            elif state is RiskState.CIRCUIT_BREAKER:
+            latched = state if row.latched == 1 or state is RiskState.FULL_STOP else RiskState(row.latched)
+            if latched:
+                core.states.set(row.scope, "restored", latched, row.reason, now_ns, latched=True)
+            if state is RiskState.CIRCUIT_BREAKER and latched < state:
                 core.states.set(
                     row.scope,
-                    "restored",
+                    "restored breaker",
                     state,
                     row.reason,
                     now_ns,

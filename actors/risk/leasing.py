@@ -435,7 +435,7 @@ class Leasing:
         if change is None:
             return
         core = self._core
-        if change.tightens:
+        if change.tightens and change.after is not change.before:
             self._spread(change, now_ns)
         rows: list[Row] = [core.state_row(change.scope, change.after, change.reason)]
         if change.tightens:

@@ -26,7 +26,10 @@ def symbol_scope(venue: str, symbol: str) -> str:
 
 
 class Change(msgspec.Struct, frozen=True):
-    """One scope should move, or has moved. `tightens`: it already applies. Otherwise it waits for `confirm`."""
+    """One scope should move, or has moved. `tightens`: it already applies. Otherwise it waits for `confirm`.
+
+    One that goes nowhere (`before` is `after`) says that what only an operator lifts has changed: to be journalled.
+    """
 
     scope: str
     before: RiskState
@@ -69,9 +72,13 @@ class Scope:
         return not self._causes and not self._cool_until_ns and not self._warn_until_ns and self.state == 0
 
     @property
-    def is_latched(self) -> bool:
-        """Some cause needs an operator."""
-        return any(cause.latched for cause in self._causes.values())
+    def latched(self) -> tuple[RiskState, str]:
+        """Return the worst state that only an operator lifts, and why; NORMAL when there is none."""
+        worst, text = RiskState.NORMAL, ""
+        for cause in self._causes.values():
+            if cause.latched and cause.state > worst:
+                worst, text = cause.state, cause.text
+        return worst, text
 
     @property
     def causes(self) -> dict[str, str]:
@@ -164,11 +171,12 @@ class StateBook:
     ) -> Change | None:
         """Add or renew a cause; NORMAL clears it. Returns what changed."""
         scope = self.scope(scope_name)
+        before, _ = scope.latched
         if state is RiskState.NORMAL:
             scope.clear(cause, now_ns)
         else:
             scope.set(cause, state, text, until_ns=until_ns, latched=latched, cool_down_ns=cool_down_ns)
-        return self._move(scope, now_ns)
+        return self._move(scope, now_ns) or self._latch(scope, before)
 
     def clear(self, scope_name: str, cause: str, now_ns: int) -> Change | None:
         scope = self.scopes.get(scope_name)
@@ -179,8 +187,9 @@ class StateBook:
 
     def lift(self, scope_name: str, now_ns: int) -> Change | None:
         scope = self.scope(scope_name)
+        before, _ = scope.latched
         scope.lift(now_ns)
-        return self._move(scope, now_ns)
+        return self._move(scope, now_ns) or self._latch(scope, before)
 
     def tick(self, now_ns: int) -> list[Change]:
         """Let time pass over every scope that is not quiet."""
@@ -226,6 +235,14 @@ class StateBook:
             return None
         scope.proposed = wanted
         return Change(scope.name, before, wanted, reason, tightens=False)
+
+    @staticmethod
+    def _latch(scope: Scope, before: RiskState) -> Change | None:
+        """A state that stays may hide an operator's word, which must outlive us all the same."""
+        latched, text = scope.latched
+        if latched is before:
+            return None
+        return Change(scope.name, scope.state, scope.state, text or scope.reason, tightens=True)
 
     def _watch(self, scope: Scope) -> None:
         if scope.is_quiet:

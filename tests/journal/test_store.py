@@ -59,6 +59,7 @@ def test_what_is_written_is_found_again(tmp_path: Path) -> None:
             StateRow("fleet", 4, "day's loss", True, 2),
             StateRow("venue:v", 1, "rejects", False, 1),
             StateRow("venue:v", 0, "", False, 2),
+            StateRow("symbol:v:S", 3, "operator: reduce", 2, 2),
         ]
     )
     store.close()
@@ -78,7 +79,7 @@ def test_what_is_written_is_found_again(tmp_path: Path) -> None:
         trade_keys=(("v", "S", 10),),
         bookings=(booking,),
         ledgers=(ledger,),
-        states=(StateRow("fleet", 4, "day's loss", True, 2),),
+        states=(StateRow("fleet", 4, "day's loss", True, 2), StateRow("symbol:v:S", 3, "operator: reduce", 2, 2)),
     )
 
 

@@ -672,6 +672,47 @@ def test_one_symbol_can_be_reduced_and_resumed() -> None:
     assert grant.state is RiskState.NORMAL
 
 
+@pytest.mark.parametrize(("verb", "state"), [("pause", RiskState.CIRCUIT_BREAKER), ("reduce", RiskState.REDUCE_ONLY)])
+def test_what_an_operator_says_during_a_breaker_outlives_risk(verb: str, state: RiskState) -> None:
+    """The state does not move, so no row of a change tells it."""
+    settings = RiskSettings(cool_down_s=1.0)
+    stage = opened(settings)
+    stage.marks(BTCUSDT=10_800)
+    stage.give(OperatorCommand(verb, symbol="BTCUSDT"))
+
+    again = Stage(settings, loaded=stage.journal.load())
+    again.open()
+    assert again.engine.core.states.effective(VENUE, "BTCUSDT")[0] is RiskState.CIRCUIT_BREAKER
+    again.pass_ms(5_000)
+    assert again.engine.core.states.effective(VENUE, "BTCUSDT") == (state, f"operator: {verb}")
+
+
+def test_a_breaker_over_an_operators_reduce_is_not_the_operators_after_a_restart() -> None:
+    settings = RiskSettings(cool_down_s=1.0)
+    stage = opened(settings)
+    stage.give(OperatorCommand("reduce", symbol="BTCUSDT"))
+    stage.marks(BTCUSDT=10_800)
+
+    again = Stage(settings, loaded=stage.journal.load())
+    again.open()
+    again.pass_ms(5_000)
+    assert again.engine.core.states.effective(VENUE, "BTCUSDT")[0] is RiskState.REDUCE_ONLY
+
+
+def test_a_resume_during_a_breaker_outlives_risk() -> None:
+    settings = RiskSettings(cool_down_s=1.0)
+    stage = opened(settings)
+    stage.give(OperatorCommand("pause", symbol="BTCUSDT"))
+    stage.marks(BTCUSDT=10_800)
+    stage.give(OperatorCommand("resume", symbol="BTCUSDT"))
+    assert stage.engine.core.states.effective(VENUE, "BTCUSDT")[0] is RiskState.CIRCUIT_BREAKER
+
+    again = Stage(settings, loaded=stage.journal.load())
+    again.open()
+    again.pass_ms(5_000)
+    assert again.engine.core.states.effective(VENUE, "BTCUSDT")[0] is RiskState.NORMAL
+
+
 def test_unknown_verbs_and_names_are_answered_in_words() -> None:
     stage = opened()
     stage.give(OperatorCommand("explode"))
