@@ -110,7 +110,7 @@ class Accounts:
         elif adjust.reason == STARTING_BALANCE:
             ledger.bring_in(seat.instrument.lots(adjust.amount))
         change = adjust.position_lots - ledger.known_lots
-        if change and seat.opened:
+        if change and (seat.opened or seat.lease.unexplained_lots):
             core.book.foreign(seat.lease, position_change_lots=change)
             if "fee" not in reason:
                 self._warn(seat, f"position changed by {change} lots without us: {adjust.reason}", now_ns)

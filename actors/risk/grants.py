@@ -75,6 +75,8 @@ class SymbolLease:
         "start_no",
         "symbol",
         "token_no",
+        "unexplained_long",
+        "unexplained_short",
         "venue",
         "venue_pool",
         "want_long",
@@ -107,6 +109,8 @@ class SymbolLease:
         self.exposed_short = 0
         self.extra_long = 0  # foreign changes since
         self.extra_short = 0
+        self.unexplained_long = 0  # of the newest report: beyond what was reserved, while fills are missing
+        self.unexplained_short = 0
         self.booked_anew = False  # its price is the journal's, not a mark's
         self.booked_long = 0  # journalled, durable worst case
         self.booked_short = 0
@@ -127,6 +131,21 @@ class SymbolLease:
     @property
     def worst_lots(self) -> int:
         return max(self.reserved_long, self.reserved_short)
+
+    @property
+    def unexplained_lots(self) -> int:
+        """What the newest report tells beyond what was reserved, less the foreign changes that have come since."""
+        return max(0, self.unexplained_long - self.extra_long, self.unexplained_short - self.extra_short)
+
+    def bounds(self) -> tuple[int, int]:
+        """Return what own orders may reach, long and short: all that is reserved and explained."""
+        if not self.unexplained_long and not self.unexplained_short:
+            return self.reserved_long, self.reserved_short
+        return (
+            max(0, self.exposed_long - self.unexplained_long, *(long for _, long, _ in self.grants)) + self.extra_long,
+            max(0, self.exposed_short - self.unexplained_short, *(short for _, _, short in self.grants))
+            + self.extra_short,
+        )
 
 
 class LeaseBook:
@@ -223,6 +242,7 @@ class LeaseBook:
         lease.long_lots, lease.short_lots = up(lease.long_lots), up(lease.short_lots)
         lease.exposed_long, lease.exposed_short = up(lease.exposed_long), up(lease.exposed_short)
         lease.extra_long, lease.extra_short = up(lease.extra_long), up(lease.extra_short)
+        lease.unexplained_long, lease.unexplained_short = up(lease.unexplained_long), up(lease.unexplained_short)
         lease.booked_long, lease.booked_short = up(lease.booked_long), up(lease.booked_short)
         if lease.fence is not None:
             fence = lease.fence
@@ -380,15 +400,22 @@ class LeaseBook:
 
     # --- what gateways and marks say -------------------------------------------------------------------------
 
-    def report(self, lease: SymbolLease, seen: SymbolExposure) -> int:
+    def report(self, lease: SymbolLease, seen: SymbolExposure, *, in_step: bool = True) -> int:
         """Settle against the gateway's report; return by how many lots our own orders exceed what was reserved.
 
-        Anything but 0 means that an order got past its envelope: the broken invariant, never expected.
+        Anything but 0 means that an order got past its envelope: the broken invariant, never expected. While fills
+        are missing (not `in_step`) it may as well be a foreign trade that is on its way: then the excess is reserved
+        and kept apart in `unexplained_lots` until a report in step.
         """
         long, short = seen.position_lots + seen.open_buy_lots, seen.open_sell_lots - seen.position_lots
-        excess = 0
+        excess = beyond_long = beyond_short = 0
         if lease.confirmed:
-            excess = max(0, long - lease.reserved_long, short - lease.reserved_short)
+            bound_long, bound_short = lease.bounds()
+            beyond_long, beyond_short = max(0, long - bound_long), max(0, short - bound_short)
+            if in_step:
+                excess = max(beyond_long, beyond_short, lease.unexplained_lots)
+                beyond_long = beyond_short = 0
+        lease.unexplained_long, lease.unexplained_short = beyond_long, beyond_short
         lease.position_lots = seen.position_lots
         lease.exposed_long = long + seen.foreign_buy_lots
         lease.exposed_short = short + seen.foreign_sell_lots

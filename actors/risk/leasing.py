@@ -45,6 +45,7 @@ class Leasing:
         self._opening_keys: set[tuple[str, str]] = set()
         self._openings_left = core.settings.openings_per_s
         self._refilled_ns = 0
+        self._unexplained: dict[tuple[str, str], int] = {}  # seat's key -> since when fills must explain an excess
 
     # --- holders ---------------------------------------------------------------------------------------------
 
@@ -193,7 +194,7 @@ class Leasing:
         return False
 
     def on_timer(self, now_ns: int) -> None:
-        """Refill the turns, open who waits."""
+        """Refill the turns, open who waits; wait no longer for fills that do not come."""
         rate = self._core.settings.openings_per_s
         if self._refilled_ns:
             self._openings_left = min(rate, self._openings_left + rate * (now_ns - self._refilled_ns) / NS_PER_S)
@@ -202,6 +203,12 @@ class Leasing:
             seat = self._opening.popleft()
             self._opening_keys.discard(seat.key)
             self.retry(seat, now_ns)
+        # As long as the gateway's own lease may last: one that has not told its fills by then is not to be believed.
+        for key in [key for key, since_ns in self._unexplained.items() if now_ns >= since_ns + self._core.ttl_ns]:
+            del self._unexplained[key]
+            seat = self._core.seats[key]
+            if seat.lease.unexplained_lots:
+                self._broken(seat, seat.lease.unexplained_lots, now_ns)
 
     def retry(self, seat: Seat, now_ns: int) -> None:
         """Answer the request that waits, if it is not too old to be of use."""
@@ -314,9 +321,13 @@ class Leasing:
             change = seen.position_lots - seat.ledger.known_lots
             if in_step and change:
                 self._adopt_position(seat, change, now_ns)
-            excess = core.book.report(lease, seen)
+            excess = core.book.report(lease, seen, in_step=in_step)
             if excess:
                 self._broken(seat, excess, now_ns)
+            if lease.unexplained_lots:
+                self._unexplained.setdefault(seat.key, now_ns)
+            elif self._unexplained:
+                self._unexplained.pop(seat.key, None)
             if in_step:
                 seat.opened = True
             if lease.confirmed and not ready:

@@ -235,6 +235,46 @@ def test_an_order_beyond_its_lease_stops_the_symbol() -> None:
     assert stage.messages(Kill) == [Kill(VENUE, 1, "BTCUSDT", "2 lots live beyond the lease")]
 
 
+def test_an_excess_that_a_missing_foreign_fill_explains_stops_nothing() -> None:
+    """The report has overtaken the fill; the fill comes after, then a report in step."""
+    stage = opened()
+    stage.ask(want=50)
+    stage.report(fill_no=1, BTCUSDT=(60, 0, 0))
+    assert stage.engine.core.book.get(VENUE, "BTCUSDT").reserved_long == 60  # type: ignore[union-attr]  # it is seated
+
+    stage.hear(GATEWAY, stage.fill(lots=60, foreign=True, holder="", position_lots=60))
+    stage.report(BTCUSDT=(60, 0, 0))
+    stage.pass_ms(5_000)
+
+    assert stage.messages(Kill) == []
+
+
+@pytest.mark.parametrize("foreign_lots", [0, 3])
+def test_an_excess_that_the_missing_fills_do_not_explain_stops_the_symbol(foreign_lots: int) -> None:
+    stage = opened()
+    stage.ask(want=10)
+    stage.report(fill_no=1, BTCUSDT=(foreign_lots, 12, 0))
+    assert stage.messages(Kill) == []
+
+    symbol, lots = ("BTCUSDT", foreign_lots) if foreign_lots else ("ETHUSDT", 1)
+    stage.hear(GATEWAY, stage.fill(symbol, lots=lots, foreign=True, holder=""))
+    stage.report(BTCUSDT=(foreign_lots, 8, 0), ETHUSDT=(int(not foreign_lots), 0, 0))
+
+    assert stage.messages(Kill) == [Kill(VENUE, 1, "BTCUSDT", "2 lots live beyond the lease")]
+
+
+def test_an_excess_does_not_wait_for_ever_for_fills_that_do_not_come() -> None:
+    stage = opened()
+    stage.ask(want=50)
+    for _ in range(4):
+        stage.report(fill_no=1, BTCUSDT=(60, 0, 0))
+        stage.pass_ms(500)
+    assert stage.messages(Kill) == []
+
+    stage.pass_ms(100)
+    assert stage.messages(Kill) == [Kill(VENUE, 1, "BTCUSDT", "10 lots live beyond the lease")]
+
+
 def test_openings_are_staggered() -> None:
     stage = Stage(RiskSettings(openings_per_s=1.0))
     stage.open()
