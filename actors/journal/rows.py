@@ -127,7 +127,8 @@ class Loaded(msgspec.Struct, frozen=True):
     next_ids: tuple[tuple[str, int], ...] = ()  # venue -> first client id never given out
     last_lives: tuple[tuple[str, str, int], ...] = ()  # (venue, newest gateway with a block, wall ms of its first)
     fill_nos: tuple[tuple[str, int], ...] = ()  # venue -> highest journalled fill number
-    trade_keys: tuple[tuple[str, str, int], ...] = ()  # (venue, symbol, trade_id) of the newest fills
+    # (venue, symbol, trade_id, side) of the newest fills, oldest first
+    trade_keys: tuple[tuple[str, str, int, int], ...] = ()
     bookings: tuple[BookingRow, ...] = ()
     ledgers: tuple[LedgerRow, ...] = ()
     states: tuple[StateRow, ...] = ()  # newest of each scope that is not NORMAL

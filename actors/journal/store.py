@@ -76,7 +76,7 @@ class Store:
             newest = select(func.max(tables.states.c.id)).group_by(tables.states.c.scope).scalar_subquery()
             states = connection.execute(select(tables.states).where(tables.states.c.id.in_(newest))).all()
             trade_keys = connection.execute(
-                select(tables.fills.c.venue, tables.fills.c.symbol, tables.fills.c.trade_id)
+                select(tables.fills.c.venue, tables.fills.c.symbol, tables.fills.c.trade_id, tables.fills.c.side)
                 .order_by(tables.fills.c.event_ns.desc())
                 .limit(TRADE_KEYS_MAX)
             ).all()
@@ -90,7 +90,7 @@ class Store:
                 next_ids=tuple((venue, int(r[3])) for venue, r in newest_life.items()),
                 last_lives=tuple((venue, str(r[1]), int(r[2])) for venue, r in newest_life.items()),
                 fill_nos=tuple((r.venue, r.fill_no) for r in connection.execute(select(tables.fill_nos)).all()),
-                trade_keys=tuple((r[0], r[1], r[2]) for r in trade_keys),
+                trade_keys=tuple((r[0], r[1], r[2], r[3]) for r in reversed(trade_keys)),
                 bookings=tuple(
                     rows.BookingRow(r.venue, r.symbol, r.base, r.long_lots, r.short_lots, int(r.price_nusd))
                     for r in connection.execute(select(tables.bookings)).all()

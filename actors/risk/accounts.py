@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from itertools import islice
 
+from actors.journal.rows import FillNoRow
 from actors.risk.core import RiskCore
 from actors.risk.leasing import Leasing
 from actors.risk.markouts import FillTrace
@@ -15,7 +17,7 @@ from actors.vocab.units import NS_PER_S
 
 # Quote currencies counted as one USD each. They are not; a limit on their difference belongs to the feeds of them.
 USD_LIKE = frozenset({"USD", "USDT", "USDC", "FDUSD", "TUSD", "BUSD"})
-TRADE_KEYS_MAX = 200_000  # trade ids remembered against repeats; full: forgotten, numbers still protect
+TRADE_KEYS_MAX = 200_000  # trades remembered against repeats; full: the older half is forgotten, it is days old
 FOREIGN_WARNING_S = 60
 
 
@@ -65,6 +67,11 @@ class Accounts:
         seat = desk.seats.get(row.symbol)
         if seat is None and not row.symbol and isinstance(row, PositionAdjust):
             self._account_change(row)
+        elif isinstance(row, Fill) and self._is_repeat(row):
+            # Listed again by the venue. Its number is used up, the journal has the trade under another one.
+            core.count("fills_repeated_count")
+            desk.unacked.append((core.journal(FillNoRow(row.venue, row.fill_no)), row.fill_no))
+            return
         elif seat is None:
             core.count("fills_of_unknown_symbols_count")
         elif isinstance(row, Fill):
@@ -74,17 +81,23 @@ class Accounts:
         sequence = core.journal(*core.fill_rows(seat, row))
         desk.unacked.append((sequence, row.fill_no))
 
+    def _is_repeat(self, fill: Fill) -> bool:
+        """Whether this trade has been booked; from now on it has. Both sides of a trade with ourselves have one id."""
+        if fill.trade_id <= 0:
+            return False
+        keys = self._core.trade_keys
+        key = (fill.venue, fill.symbol, fill.trade_id, int(fill.side))
+        if key in keys:
+            return True
+        if len(keys) >= TRADE_KEYS_MAX:
+            for old in list(islice(keys, TRADE_KEYS_MAX // 2)):
+                del keys[old]
+        keys[key] = None
+        return False
+
     def _fill(self, seat: Seat, fill: Fill, now_ns: int) -> None:
         core = self._core
         core.witness.heard(fill.venue, fill.event_ns, term=core.term, wall_ms=core.event_wall_ms())
-        key = (fill.venue, fill.symbol, fill.trade_id)
-        if fill.trade_id > 0:
-            if key in core.trade_keys:
-                core.count("fills_repeated_count")
-                return
-            if len(core.trade_keys) >= TRADE_KEYS_MAX:
-                core.trade_keys.clear()
-            core.trade_keys.add(key)
         seat.trade_id = max(seat.trade_id, fill.trade_id)
         signed = fill.side * fill.lots
         ledger = seat.ledger

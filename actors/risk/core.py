@@ -48,7 +48,8 @@ class RiskCore:
         self.account_ledgers: dict[str, Ledger] = {}
         self.net_usd = 0.0  # sum of Seat.net_usd and of the account ledgers
         self.peers: dict[str, str] = {}  # incarnation -> role, of live links
-        self.trade_keys: set[tuple[str, str, int]] = set(loaded.trade_keys)
+        # (venue, symbol, trade_id, side) of booked fills, oldest first: what comes again counts once
+        self.trade_keys: dict[tuple[str, str, int, int], None] = dict.fromkeys(loaded.trade_keys)
         # journal sequence -> (scope, state, term) that apply once it is on disk
         self.loosening: dict[int, tuple[str, RiskState, int]] = {}
         self.figures: dict[str, float] = {}

@@ -76,7 +76,7 @@ def test_what_is_written_is_found_again(tmp_path: Path) -> None:
         next_ids=(("v", 301),),
         last_lives=(("v", "g2", 7),),
         fill_nos=(("v", 1),),
-        trade_keys=(("v", "S", 10),),
+        trade_keys=(("v", "S", 10, -1),),
         bookings=(booking,),
         ledgers=(ledger,),
         states=(StateRow("fleet", 4, "day's loss", True, 2), StateRow("symbol:v:S", 3, "operator: reduce", 2, 2)),
@@ -92,7 +92,7 @@ def test_newer_values_replace_and_repeats_change_nothing(tmp_path: Path) -> None
 
     assert loaded.term == 2
     assert loaded.fill_nos == (("v", 2),)
-    assert sorted(loaded.trade_keys) == [("v", "S", 10), ("v", "S", 11)]
+    assert loaded.trade_keys == (("v", "S", 10, -1), ("v", "S", 11, -1))  # oldest first
 
 
 def test_another_accounts_journal_is_refused(tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ class MemoryJournal:
         bookings: dict[tuple[str, str], BookingRow] = {}
         ledgers: dict[tuple[str, str], LedgerRow] = {}
         states: dict[str, StateRow] = {}
-        trades: list[tuple[str, str, int]] = []
+        trades: list[tuple[str, str, int, int]] = []
         for row in self.durable:
             match row:
                 case MetaRow():
@@ -112,7 +112,7 @@ class MemoryJournal:
                 case StateRow():
                     states[row.scope] = row
                 case Fill():
-                    trades.append((row.venue, row.symbol, row.trade_id))
+                    trades.append((row.venue, row.symbol, row.trade_id, int(row.side)))
         lives = []
         for venue, rows in blocks.items():
             gateway = rows[-1].gateway

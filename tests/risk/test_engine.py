@@ -349,6 +349,38 @@ def test_a_trade_that_comes_again_under_a_new_number_counts_once() -> None:
     assert summary["venues"][VENUE]["fill_no"] == 2
 
 
+def test_both_sides_of_a_trade_with_ourselves_count_also_over_a_restart() -> None:
+    stage = opened()
+    stage.hear(GATEWAY, stage.fill(lots=10, trade_id=77))
+    again = Stage(loaded=stage.journal.load())
+    again.open(BTCUSDT=(10, 0, 0))
+    again.fill_no = stage.fill_no
+    again.hear(GATEWAY, again.fill(side=Side.SELL, lots=10, trade_id=77))
+
+    assert again.engine.core.seats[(VENUE, "BTCUSDT")].ledger.known_lots == 0
+    assert again.engine.core.seats[(VENUE, "BTCUSDT")].ledger.fees_usd == Decimal("0.04")
+
+
+def test_trades_listed_again_are_dropped_and_an_older_one_that_was_missed_is_booked() -> None:
+    """102 was journalled and 101 missed; the next life of the gateway lists both, after risk's restart too."""
+    stage = opened()
+    stage.hear(GATEWAY, stage.fill(lots=5, trade_id=102))
+    again = Stage(loaded=stage.journal.load())
+    again.open(BTCUSDT=(5, 0, 0))
+    again.clear()
+    again.fill_no = stage.fill_no
+    for trade_id in (102, 101, 101):
+        again.hear(GATEWAY, again.fill(lots=5, trade_id=trade_id))
+
+    assert [row.trade_id for row in again.rows if isinstance(row, Fill)] == [101]  # the journal sees each trade once
+    assert again.engine.core.seats[(VENUE, "BTCUSDT")].ledger.known_lots == 10
+    assert again.engine.core.seats[(VENUE, "BTCUSDT")].trade_id == 102
+    assert again.engine.core.states.effective(VENUE, "BTCUSDT")[0] is RiskState.NORMAL
+    again.report(BTCUSDT=(10, 0, 0))
+    assert again.messages(AccountLease)[-1].acked_fill_no == 4
+    assert again.engine.summary()["reconcile"]["position_mismatch_count"] == 0
+
+
 def test_fills_of_an_earlier_life_of_the_gateway_do_not_count() -> None:
     stage = opened()
     stage.hear("gateway-2", BlockRequest(VENUE, "gateway-2"))
