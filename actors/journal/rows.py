@@ -6,9 +6,11 @@ import msgspec
 
 from actors.vocab.orders import Fill, OrderRow, PositionAdjust
 
+SINCE_KEY = "since_ms"
+
 
 class MetaRow(msgspec.Struct, frozen=True):
-    """One durable fact of the account; the newest value of a key counts. Keys: see `Loaded`."""
+    """One durable fact of the account; the newest value of a key counts. Keys: see `Loaded`; SINCE_KEY:<venue>."""
 
     key: str
     value: str
@@ -126,6 +128,7 @@ class Loaded(msgspec.Struct, frozen=True):
     runs: tuple[RunRow, ...] = ()  # at most the newest one
     next_ids: tuple[tuple[str, int], ...] = ()  # venue -> first client id never given out
     last_lives: tuple[tuple[str, str, int], ...] = ()  # (venue, newest gateway with a block, wall ms of its first)
+    since_ms: tuple[tuple[str, int], ...] = ()  # venue -> start of the oldest life that may have left fills untold
     fill_nos: tuple[tuple[str, int], ...] = ()  # venue -> highest journalled fill number
     # (venue, symbol, trade_id, side) of the newest fills, oldest first
     trade_keys: tuple[tuple[str, str, int, int], ...] = ()

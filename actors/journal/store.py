@@ -89,6 +89,11 @@ class Store:
                 runs=tuple(rows.RunRow(r.run_id, r.term, r.start_equity_usd, r.wall_ms) for r in newest_run),
                 next_ids=tuple((venue, int(r[3])) for venue, r in newest_life.items()),
                 last_lives=tuple((venue, str(r[1]), int(r[2])) for venue, r in newest_life.items()),
+                since_ms=tuple(
+                    (key.removeprefix(f"{rows.SINCE_KEY}:"), int(value))
+                    for key, value in found.items()
+                    if key.startswith(f"{rows.SINCE_KEY}:")
+                ),
                 fill_nos=tuple((r.venue, r.fill_no) for r in connection.execute(select(tables.fill_nos)).all()),
                 trade_keys=tuple((r[0], r[1], r[2], r[3]) for r in reversed(trade_keys)),
                 bookings=tuple(

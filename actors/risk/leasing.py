@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from actors.journal.rows import BlockRow, BookingRow, MetaRow, Row
+from actors.journal.rows import SINCE_KEY, BlockRow, BookingRow, MetaRow, Row
 from actors.risk import limits
 from actors.risk.core import RiskCore
 from actors.risk.grants import SymbolLease
@@ -334,6 +334,10 @@ class Leasing:
                 self.retry(seat, now_ns)
         if request.symbols:
             desk.reported = True
+            if in_step and request.gateway == desk.last_life[0] and desk.since_ms != desk.last_life[1]:
+                # It has told all that it and the lives before it did: a next one need not look further back.
+                desk.since_ms = desk.last_life[1]
+                core.journal(_since_row(desk))
 
     def _broken(self, seat: Seat, excess_lots: int, now_ns: int) -> None:
         """More may be live than was granted: stop the symbol until an operator has looked."""
@@ -413,9 +417,14 @@ class Leasing:
         if request.gateway in desk.buried:
             return
         first, desk.next_id = desk.next_id, desk.next_id + self._id_block_size
-        last_gateway, since_ms = desk.last_life
-        if last_gateway != request.gateway:
+        since_ms = desk.since_ms
+        rows: list[Row] = [BlockRow(request.venue, request.gateway, first, self._id_block_size, core.wall_ms())]
+        if desk.last_life[0] != request.gateway:
             desk.last_life = (request.gateway, core.wall_ms())
+            # Lives that die before they have told their fills do not hide those of the life before them.
+            desk.since_ms = desk.since_ms or core.wall_ms()
+            if desk.since_ms != desk.last_life[1]:
+                rows.append(_since_row(desk))
             # From here on numbers are the new life's: it goes on from what is told below.
             desk.fill_source = request.gateway
             desk.holes.clear()
@@ -436,8 +445,7 @@ class Leasing:
                 if seat.trade_id or seat.ledger.known_lots or seat.ledger.stock_lots
             ),
         )
-        row = BlockRow(request.venue, request.gateway, first, self._id_block_size, core.wall_ms())
-        self._blocks[core.journal(row)] = (peer, grant)
+        self._blocks[core.journal(*rows)] = (peer, grant)
 
     # --- states ----------------------------------------------------------------------------------------------
 
@@ -498,6 +506,10 @@ class Leasing:
         if change.tightens:
             for seat in seats:
                 self.tighten(seat)
+
+
+def _since_row(desk: Desk) -> MetaRow:
+    return MetaRow(f"{SINCE_KEY}:{desk.venue}", str(desk.since_ms))
 
 
 def _booking_row(seat: Seat, long_lots: int, short_lots: int) -> BookingRow:

@@ -96,6 +96,7 @@ class Desk:
         self.next_id = next_id  # first client id never given out
         self.block_first = 0
         self.last_life: tuple[str, int] = ("", 0)  # (gateway, wall ms of its first block)
+        self.since_ms = 0  # start of the oldest life whose fills may not all be here; 0: there was none
         self.unacked: deque[tuple[int, int]] = deque()  # (journal sequence, fill number), ascending
         self.open_ids: set[str] = set()  # client ids of orders not terminal, by the rows
         self._orders_ns: deque[int] = deque()  # of the last minute

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from actors.journal.rows import (
+    SINCE_KEY,
     BlockRow,
     BookingRow,
     FillNoRow,
@@ -126,6 +127,9 @@ class MemoryJournal:
             runs=tuple(runs),
             next_ids=tuple((venue, rows[-1].first + rows[-1].size) for venue, rows in blocks.items()),
             last_lives=tuple(lives),
+            since_ms=tuple(
+                (key.removeprefix(f"{SINCE_KEY}:"), int(value)) for key, value in meta.items() if SINCE_KEY in key
+            ),
             fill_nos=tuple(fill_nos.items()),
             trade_keys=tuple(trades),
             bookings=tuple(bookings.values()),

@@ -124,6 +124,31 @@ def test_a_new_gateway_is_told_where_the_journal_stands() -> None:
     assert block.journalled == (JournalledSymbol("BTCUSDT", 77, 3, 10_000.0),)
 
 
+@pytest.mark.parametrize("risk_restarts", [False, True])
+def test_fills_are_looked_for_from_the_oldest_life_that_may_have_left_some(risk_restarts: bool) -> None:
+    """The second gateway dies before it has told anything, the third tells all, so the fourth begins at the third."""
+    stage = opened()
+    since: list[int] = []
+    for number in range(2, 6):
+        gateway = f"gateway-{number}"
+        stage.hear(gateway, BlockRequest(VENUE, gateway))
+        since.append(stage.messages(BlockGrant, gateway)[-1].since_ms)
+        if number == 4:
+            stage.report_no = 0
+            stage.pass_ms(2_100)
+            stage.report(gateway=gateway)
+        if risk_restarts:
+            now_ms = stage.now_ms
+            stage = Stage(loaded=stage.journal.load())
+            stage.open()
+            stage.pass_ms(now_ms - stage.now_ms)
+        stage.pass_ms(10_000)
+
+    began = 1_000
+    assert since[:3] == [0, began, began]
+    assert since[3] > began
+
+
 # --- leases --------------------------------------------------------------------------------------------------
 
 
