@@ -149,6 +149,9 @@ class RiskCore:
                 seat.opened = True
                 self.value(seat)
         self.seats[seat.key] = desk.seats[row.symbol] = seat
+        scope = self.states.scopes.get(seat.scope)
+        if scope is not None and scope.state >= RiskState.CIRCUIT_BREAKER:
+            desk.halted.add(row.symbol)  # restored before there was a seat
         desk.orders.join(row.symbol)
 
     def _window(self) -> PriceWindow:

@@ -734,6 +734,15 @@ def test_kill_reaches_the_gateway_at_once_and_latches_over_restarts() -> None:
     assert later.messages(AccountLease)[-1].state is RiskState.FULL_STOP
 
 
+def test_a_stop_of_one_symbol_is_told_to_the_gateway_after_a_restart() -> None:
+    stage = opened()
+    stage.give(OperatorCommand("kill", symbol="BTCUSDT"))
+    again = Stage(loaded=stage.journal.load())
+    again.open()
+
+    assert again.messages(AccountLease)[-1].halted_symbols == ("BTCUSDT",)
+
+
 def test_resuming_after_a_kill_begins_a_new_term_that_is_on_disk_first() -> None:
     stage = opened()
     before = stage.ask()
