@@ -46,7 +46,14 @@ class RiskCore:
         self.mids2: dict[tuple[str, str], int] = {}  # (venue, symbol) -> newest good mid, twice
         # venue -> what belongs to no symbol: funding that the venue books to the account as a whole
         self.account_ledgers: dict[str, Ledger] = {}
-        self.net_usd = 0.0  # sum of Seat.net_usd and of the account ledgers
+        # (venue, symbol) -> net profit of this run that nobody counts on from: its instrument has not come, or never
+        # will because the symbol is listed no more
+        self.unseated_usd = {
+            (row.venue, row.symbol): LedgerState.from_json(row.state_json).net_usd
+            for row in loaded.ledgers
+            if row.run_id == run_id
+        }
+        self.net_usd = sum(self.unseated_usd.values())  # and of Seat.net_usd, and of the account ledgers
         self.peers: dict[str, str] = {}  # incarnation -> role, of live links
         # (venue, symbol, trade_id, side) of booked fills, oldest first: what comes again counts once
         self.trade_keys: dict[tuple[str, str, int, int], None] = dict.fromkeys(loaded.trade_keys)
@@ -105,7 +112,7 @@ class RiskCore:
             row = next((r for r in loaded.ledgers if (r.venue, r.symbol, r.run_id) == (venue, "", self.run_id)), None)
             if row is not None:
                 ledger.restore(LedgerState.from_json(row.state_json))
-                self.net_usd += ledger.net_float()
+                self.net_usd += ledger.net_float() - self.unseated_usd.pop((venue, ""))
         return desk
 
     def seats_of(self, scope: str) -> list[Seat]:
@@ -147,6 +154,7 @@ class RiskCore:
             if journalled.run_id == self.run_id:
                 ledger.restore(LedgerState.from_json(journalled.state_json))
                 seat.opened = True
+                seat.net_usd = self.unseated_usd.pop(seat.key)
                 self.value(seat)
         self.seats[seat.key] = desk.seats[row.symbol] = seat
         scope = self.states.scopes.get(seat.scope)
@@ -174,8 +182,10 @@ class RiskCore:
 
     def sum_net(self) -> float:
         """Net profit of this run, summed from nothing."""
-        return sum(seat.net_usd for seat in self.seats.values()) + sum(
-            ledger.net_float() for ledger in self.account_ledgers.values()
+        return (
+            sum(seat.net_usd for seat in self.seats.values())
+            + sum(ledger.net_float() for ledger in self.account_ledgers.values())
+            + sum(self.unseated_usd.values())
         )
 
     def value(self, seat: Seat) -> None:

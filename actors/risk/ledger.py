@@ -57,6 +57,12 @@ class LedgerState(msgspec.Struct, frozen=True):
     stock_lots: int = 0
     stock_paid_usd: str = ""  # value of the stock at its first mid; empty before it
 
+    @property
+    def net_usd(self) -> float:
+        """`Ledger.net_float` of this state. Without a price the position waits for its first one and counts nothing."""
+        held = Decimal(self.cash_usd) + self.position_lots * Decimal(self.mid_usd)
+        return float(held - Decimal(self.fees_usd) + Decimal(self.funding_usd))
+
     def to_json(self) -> str:
         return msgspec.json.encode(self).decode()
 

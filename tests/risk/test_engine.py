@@ -476,6 +476,27 @@ def test_funding_of_no_symbol_belongs_to_the_account_and_survives_a_restart() ->
         assert summary["risk"]["equity_usd"] == pytest.approx(100_000 - 0.75)
 
 
+def test_equity_after_a_restart_has_the_runs_loss_before_any_instrument_comes() -> None:
+    """The day's loss and the high-water mark are judged from the first timer on."""
+    first = opened()
+    first.hear(GATEWAY, first.fill(lots=400, fee="100"))
+    first.hear(GATEWAY, PositionAdjust(VENUE, "", 2, 0, "-0.75", "USDT", "FUNDING_FEE", 1))
+    first.pass_ms(1_500)
+    equity = first.engine.core.equity
+    assert equity.equity_usd == pytest.approx(100_000 - 100.75)
+
+    second = Stage(loaded=first.journal.load())
+    second.clear()
+    second.pass_ms(1_500, marks=False)
+    assert second.engine.core.equity.equity_usd == pytest.approx(equity.equity_usd)
+    assert second.engine.core.equity.high_water_usd == equity.high_water_usd
+    assert [row for row in second.rows if isinstance(row, MetaRow)] == []
+
+    second.use_instruments()
+    second.pass_ms(1_500)
+    assert second.engine.core.equity.equity_usd == pytest.approx(equity.equity_usd)
+
+
 def test_a_position_found_before_the_first_price_keeps_its_first_price_over_a_restart() -> None:
     first = Stage()
     first.use_instruments()
