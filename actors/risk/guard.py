@@ -167,7 +167,7 @@ class Guard:
         gross = exposed = reserved = 0
         venues: dict[str, int] = {}
         bases: dict[str, int] = {}
-        held: list[tuple[Seat, int]] = []
+        held: list[tuple[Seat, int, int]] = []  # with its amount and its side
         for seat in core.seats.values():
             lease = seat.lease
             lots = lease.position_lots
@@ -182,10 +182,11 @@ class Guard:
                 venues[lease.venue] = venues.get(lease.venue, 0) + amount
                 base = seat.instrument.base
                 bases[base] = bases.get(base, 0) + lots * price
-                held.append((seat, amount))
-        for seat, amount in held:
+                held.append((seat, amount, (lots > 0) - (lots < 0)))
+        for seat, amount, side in held:
             base = seat.instrument.base
-            self._symbol_share(seat, amount, abs(bases[base]), now_ns)
+            # What offsets the net of its base is no part of the trouble: reducing it would widen the net.
+            self._symbol_share(seat, amount, max(0, bases[base] * side), now_ns)
         self._share(FLEET, limits.usd(gross) / settings.gross_usd_max, "gross", now_ns)
         for venue in core.desks:
             share = limits.usd(venues.get(venue, 0)) / settings.venue_usd_max

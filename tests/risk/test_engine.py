@@ -10,6 +10,7 @@ from actors.journal.rows import BlockRow, BookingRow, FillNoRow, LedgerRow, Meta
 from actors.risk.events import Answer, JournalFailed, OperatorCommand
 from actors.risk.grants import GRANTS_PER_TERM
 from actors.vocab.config.risk import RiskSettings
+from actors.vocab.control import Instruments
 from actors.vocab.leases import (
     AccountLease,
     BlockGrant,
@@ -23,6 +24,7 @@ from actors.vocab.leases import (
 from actors.vocab.market import Side
 from actors.vocab.opinions import RiskView
 from actors.vocab.orders import STARTING_BALANCE, Fill, FillsAgain, OrderState, PositionAdjust
+from tests.risk.fleet import instrument
 from tests.risk.stage import GATEWAY, VENUE, Stage, opened
 
 # --- the start -----------------------------------------------------------------------------------------------
@@ -700,6 +702,20 @@ def test_a_position_near_its_limit_warns_and_at_it_only_reduces() -> None:
     grant = stage.messages(LeaseGrant)[-1]
     assert grant.state is RiskState.REDUCE_ONLY
     assert (grant.long_lots, grant.short_lots) == (100, 0)
+
+
+def test_what_offsets_the_net_of_a_base_is_not_reduced() -> None:
+    """Long in one symbol, short in another of the same base: only the long has to shrink."""
+    stage = opened(RiskSettings(net_base_usd_max=800.0))
+    stage.give(Instruments(VENUE, 2, (instrument(), instrument("ETHUSDT", base="BTC"))))
+    stage.marks()
+    long, short = stage.fill(lots=100), stage.fill("ETHUSDT", Side.SELL, lots=20, fill_no=2, trade_id=2)
+    stage.hear(GATEWAY, long)
+    stage.hear(GATEWAY, short)
+    stage.pass_ms(100)
+
+    assert stage.engine.core.states.effective(VENUE, "BTCUSDT")[0] is RiskState.REDUCE_ONLY
+    assert stage.engine.core.states.effective(VENUE, "ETHUSDT")[0] is RiskState.NORMAL
 
 
 def test_a_failing_journal_breaks_and_its_return_heals() -> None:
