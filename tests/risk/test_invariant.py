@@ -103,6 +103,8 @@ def test_limits_hold_whatever_dies(seed: int) -> None:
     for _ in range(12):
         fleet.run(fleet.rng.randint(200, 3_000))
         misfortune(fleet)
+    while fleet.risk is None:
+        fleet.run(100)  # nobody is there to hear an operator
     fleet.risk_takes(OperatorCommand("resume"))  # where risk died before the other one
     fleet.run(8_000)
     fleet.is_trading = False
