@@ -177,6 +177,7 @@ class RiskCore:
             seat.mid2 = 0  # the next mark is in new ticks; until then nothing is sized
             seat.window = self._window()  # the same price in other ticks is no move
             self.mids2.pop(seat.key, None)
+            self.markouts.use_tick(seat.key, float(old.tick / row.tick))
 
     # --- sums ------------------------------------------------------------------------------------------------
 

@@ -64,7 +64,7 @@ class Pending:
     __slots__ = ("due_ns", "key", "mid2", "notional", "side", "trace")
 
     def __init__(
-        self, due_ns: int, key: tuple[str, str], side: Side, mid2: int, notional: float, trace: FillTrace | None
+        self, due_ns: int, key: tuple[str, str], side: Side, mid2: float, notional: float, trace: FillTrace | None
     ) -> None:
         self.due_ns = due_ns
         self.key = key
@@ -104,6 +104,13 @@ class Markouts:
                 waiting.popleft()
                 self.dropped_count += 1
             waiting.append(Pending(now_ns + horizon * NS_PER_S, key, side, mid2, notional_usd, trace))
+
+    def use_tick(self, key: tuple[str, str], old_per_new: float) -> None:
+        """The mids of a symbol come in other ticks from now on; those at its fills are counted in them too."""
+        for waiting in self._waiting.values():
+            for fill in waiting:
+                if fill.key == key:
+                    fill.mid2 *= old_per_new
 
     def settle(self, mids2: dict[tuple[str, str], int], now_ns: int) -> None:
         """Book every fill whose horizon has come."""

@@ -48,3 +48,12 @@ def test_a_fill_without_a_mid_has_no_markout() -> None:
     markouts.settle({KEY: 20_000}, 60 * NS_PER_S)
 
     assert markouts.mean_bps(1) is None
+
+
+def test_a_new_tick_moves_no_markout() -> None:
+    markouts = Markouts()
+    markouts.add(KEY, Side.BUY, 20_000, 100.0, 0)
+    markouts.use_tick(KEY, 10.0)
+    markouts.settle({KEY: 200_020}, 1 * NS_PER_S)
+
+    assert markouts.mean_bps(1) == pytest.approx(1.0)
