@@ -41,6 +41,8 @@ LIVE_STATES = (OrderState.OPEN, OrderState.PARTLY_FILLED)
 # looks after its trades were read, a quarter of a second apart; one that keeps changing waits for the next comparison.
 LOOKS_MAX = 5
 LOOK_WAIT_MS = 250
+# The first comparison looks on after that, a tenth as often: others may trade one symbol without a pause.
+LATE_LOOK_WAIT_MS = 2_500
 
 
 class Comparison:
@@ -70,6 +72,7 @@ class Comparison:
         # fills counted per symbol when positions were asked for: a fill in between makes the answer useless
         self._fills_before: dict[str, int] = {}
         self._differed: dict[str, int] = {}  # symbol -> venue's lots less ours at the last look
+        self._compared: set[str] = set()  # symbols looked at in this comparison without a fill in between
         self._journal_told = False  # the journal knows an earlier life: positions go on from there
         self.private_up = False
         self.is_known = False  # orders and positions have been read once: from then on our count is the truth
@@ -134,6 +137,7 @@ class Comparison:
         if why is not Why.PERIODIC:
             self._core.note("INFO", f"{self._core.venue}: reconciling ({why})")
         self._differed = {}
+        self._compared.clear()
         self._reconciler.begin(why, [*self._trades_wanted(why), *self._funding_wanted(why)])
 
     def _trades_wanted(self, why: Why) -> list[TradesFrom]:
@@ -286,7 +290,12 @@ class Comparison:
             row.symbol: (row.position_lots - account(row.symbol).stock_lots, row.entry_ticks) for row in m.positions
         }
         fresh = not self.is_known and not self._journal_told
-        before, self._differed = self._differed, self._differences({symbol: lots for symbol, (lots, _) in told.items()})
+        quiet = self._quiet()
+        self._compared.update(quiet)
+        before, self._differed = (
+            self._differed,
+            self._differences(quiet, {symbol: lots for symbol, (lots, _) in told.items()}),
+        )
         sure = {
             symbol: lots
             for symbol, lots in self._differed.items()
@@ -295,19 +304,34 @@ class Comparison:
         for symbol, lots in sure.items():
             self._adopt(symbol, lots, told.get(symbol, (0, 0.0))[1], fresh=fresh)
             del self._differed[symbol]
-        if self._differed and reconciler.looks_count < LOOKS_MAX:
+        if self._looks_on():
             again = [self._trades_from(symbol) for symbol in self._differed]
-            reconciler.look_again(again, core.now_ns + LOOK_WAIT_MS * NS_PER_MS)
+            wait_ms = LOOK_WAIT_MS if reconciler.looks_count < LOOKS_MAX else LATE_LOOK_WAIT_MS
+            reconciler.look_again(again, core.now_ns + wait_ms * NS_PER_MS)
             return
         self._done()
 
-    def _differences(self, told: dict[str, int]) -> dict[str, int]:
+    def _quiet(self) -> list[str]:
+        """Symbols without a fill since positions were asked for."""
+        ledger, before = self._core.ledger, self._fills_before
+        return [
+            symbol for symbol in self._core.instruments if ledger.account(symbol).fills_count == before.get(symbol, 0)
+        ]
+
+    def _looks_on(self) -> bool:
+        """Whether positions must be read again. At start until each symbol was quiet in one look: not before is its
+        position, or its stock, known."""
+        unseen = len(self._compared) < len(self._core.instruments)
+        if self._reconciler.looks_count >= LOOKS_MAX:
+            return unseen and not self.is_known
+        return unseen or bool(self._differed)
+
+    def _differences(self, symbols: list[str], told: dict[str, int]) -> dict[str, int]:
         ledger = self._core.ledger
         return {
             symbol: told.get(symbol, 0) - ledger.position(symbol)
-            for symbol in self._core.instruments
+            for symbol in symbols
             if told.get(symbol, 0) != ledger.position(symbol)
-            and ledger.account(symbol).fills_count == self._fills_before.get(symbol, 0)
         }
 
     def _adopt(self, symbol: str, difference: int, entry_ticks: float, *, fresh: bool) -> None:
@@ -335,7 +359,7 @@ class Comparison:
         self._reconciler.finish()
         self._next_ns = core.now_ns + int(core.settings.reconcile_interval_s * NS_PER_S)
         self.is_known = True
-        for symbol in core.instruments:
+        for symbol in self._compared.difference(self._differed):
             core.ledger.account(symbol).is_started = True
         for order in core.table.live():
             order.absorb_lots = 0

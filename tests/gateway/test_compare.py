@@ -1,0 +1,81 @@
+"""What a comparison with the venue makes of fills, orders and coins that came while nobody looked, or while it did."""
+
+from __future__ import annotations
+
+import pytest
+
+from actors.gateway.commands import FromRisk, RiskLink
+from actors.vocab.leases import BlockGrant
+from actors.vocab.market import Side
+from actors.vocab.venue_io import (
+    Position,
+    StreamKind,
+    StreamUp,
+    VenueFill,
+    VenueOpenOrders,
+    VenueOpenOrdersQuery,
+    VenuePositions,
+    VenuePositionsQuery,
+)
+from tests.gateway.kit import MID, SYMBOL, Bench
+
+
+def by_hand(trade_id: int, lots: int, **changes: object) -> VenueFill:
+    """A trade of an order that is not ours."""
+    values: dict[str, object] = {"client_id": "web_1", "venue_order_id": "v9", **changes}
+    return VenueFill(
+        request_no=0,
+        symbol=SYMBOL,
+        trade_id=trade_id,
+        side=Side.BUY,
+        price_ticks=MID,
+        lots=lots,
+        maker=False,
+        fee="0",
+        fee_asset="USDT",
+        event_ns=7,
+        **values,  # type: ignore[arg-type]
+    )
+
+
+def asked_for_positions(venue: str) -> tuple[Bench, VenuePositionsQuery]:
+    """The first comparison of a first life, up to its last question."""
+    bench = Bench(venue)
+    bench.send(RiskLink(True))
+    bench.renew()
+    bench.send(FromRisk(BlockGrant(venue, "gw@1", 0x100, 1_000, 0, 0, ())))
+    bench.send(StreamUp(StreamKind.PRIVATE, 1))
+    (orders,) = bench.written(VenueOpenOrdersQuery)
+    bench.send(VenueOpenOrders(orders.request_no, "", ()))
+    (positions,) = bench.written(VenuePositionsQuery)
+    return bench, positions
+
+
+@pytest.mark.parametrize(("venue", "lots", "stock_lots"), [("binance_perp", 101, 0), ("binance_spot", 1, 100)])
+def test_a_fill_while_positions_are_read_has_them_read_again(venue: str, lots: int, stock_lots: int) -> None:
+    bench, query = asked_for_positions(venue)
+    bench.send(by_hand(5, 1))
+    held = (Position(SYMBOL, 101, 0.0),)
+    bench.send(VenuePositions(query.request_no, held))
+    assert not bench.engine.comparison.is_reconciled
+
+    bench.later(300)
+    bench.answer_queries(positions=held)
+    account = bench.engine.core.ledger.account(SYMBOL)
+    assert (account.lots, account.stock_lots) == (lots, stock_lots)
+    assert bench.engine.comparison.is_reconciled
+
+
+def test_a_symbol_that_others_trade_without_a_pause_is_looked_at_less_often() -> None:
+    bench, query = asked_for_positions("binance_perp")
+    for number in range(1, 6):
+        bench.send(by_hand(number, 1))
+        bench.send(VenuePositions(query.request_no, ()))
+        queries = bench.written(VenuePositionsQuery, bench.later(300))
+        assert bool(queries) is (number < 5)
+        query = queries[0] if queries else query
+    assert not bench.engine.comparison.is_reconciled
+
+    bench.later(2_500)
+    bench.answer_queries(positions=(Position(SYMBOL, 5, 0.0),))
+    assert bench.engine.comparison.is_reconciled
