@@ -24,6 +24,7 @@ from actors.vocab.market import Side
 from actors.vocab.orders import OpenOrder, OrderState
 from actors.vocab.units import NS_PER_MS, NS_PER_S
 from actors.vocab.venue_io import (
+    VenueFill,
     VenueFunding,
     VenueFundingQuery,
     VenueFundings,
@@ -244,14 +245,36 @@ class Comparison:
     def on_trades(self, m: VenueTrades) -> None:
         core = self._core
         core.flights.pop(m.request_no, None)
-        ask = self._reconciler.answered(m.request_no) if m.request_no else None
         before = core.counters["fills"]
+        doubtful = False
         for fill in m.fills:
-            # A trade list need not carry client ids: what it holds since the last known trade is taken for ours.
-            self._desk.on_fill(fill, ours=not fill.client_id or fill.client_id.startswith(self._prefix))
+            if self._may_be_ours(fill):
+                doubtful = True
+            else:
+                self._desk.on_fill(fill, ours=self._is_ours(fill))
         core.counters["recovered_fills"] += core.counters["fills"] - before
+        if doubtful:
+            self._reconciler.failed(m.request_no, core.now_ns)  # read again: by then that order has a name, or an end
+            return
+        ask = self._reconciler.answered(m.request_no) if m.request_no else None
         if isinstance(ask, TradesFrom) and not m.complete and m.fills:
             self._reconciler.more(TradesFrom(ask.symbol, m.fills[-1].trade_id + 1))
+
+    def _is_ours(self, fill: VenueFill) -> bool:
+        """A trade list need not carry client ids. What an older life left is taken for ours; later on we know our
+        orders by the venue's numbers, so a trade of any other was made by hand, or by the venue."""
+        return fill.client_id.startswith(self._prefix) if fill.client_id else not self.is_known
+
+    def _may_be_ours(self, fill: VenueFill) -> bool:
+        """Whether it may belong to an order of ours whose number the venue has not told yet."""
+        table = self._core.table
+        if fill.client_id or not self.is_known or table.find(fill.symbol, "", fill.venue_order_id) is not None:
+            return False
+        if self._core.ledger.account(fill.symbol).repeat(fill.trade_id, fill.side):
+            return False
+        return any(
+            order.is_open and not order.venue_order_id and order.side is fill.side for order in table.live(fill.symbol)
+        )
 
     def on_funding(self, m: VenueFunding) -> None:
         """The private stream tells of a payment or another change of the account's money."""

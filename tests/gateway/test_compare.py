@@ -7,8 +7,10 @@ import pytest
 from actors.gateway.commands import FromRisk, RiskLink
 from actors.vocab.leases import BlockGrant
 from actors.vocab.market import Side
+from actors.vocab.orders import Fill, OrderState
 from actors.vocab.venue_io import (
     Position,
+    StreamDown,
     StreamKind,
     StreamUp,
     VenueFill,
@@ -16,6 +18,9 @@ from actors.vocab.venue_io import (
     VenueOpenOrdersQuery,
     VenuePositions,
     VenuePositionsQuery,
+    VenueQueryOrder,
+    VenueTrades,
+    VenueTradesQuery,
 )
 from tests.gateway.kit import MID, SYMBOL, Bench
 
@@ -79,3 +84,36 @@ def test_a_symbol_that_others_trade_without_a_pause_is_looked_at_less_often() ->
     bench.later(2_500)
     bench.answer_queries(positions=(Position(SYMBOL, 5, 0.0),))
     assert bench.engine.comparison.is_reconciled
+
+
+def test_a_listed_trade_of_an_order_that_is_not_ours_is_foreign() -> None:
+    bench = Bench().start()
+    bench.hello()
+    ended = bench.live()
+    bench.seen(ended, OrderState.CANCELLED, filled=2)
+    bench.send(StreamDown(StreamKind.PRIVATE, "gone"))
+    bench.send(StreamUp(StreamKind.PRIVATE, 2))
+    listed = (bench.fill_of(ended, 2, 199, client_id=""), by_hand(200, 60, client_id=""))
+    out = bench.answer_queries(trades={SYMBOL: listed}, positions=(Position(SYMBOL, 62, 0.0),))
+
+    assert [(fill.lots, fill.foreign, fill.ref) for fill in bench.reported(Fill, out)] == [(2, False, 1), (60, True, 0)]
+
+
+def test_a_listed_trade_that_may_be_of_an_order_without_a_number_waits_for_it() -> None:
+    bench = Bench().start()
+    bench.hello()
+    request = bench.place()  # the venue's answer is lost
+    bench.send(StreamDown(StreamKind.PRIVATE, "gone"))
+    bench.send(StreamUp(StreamKind.PRIVATE, 2))
+    (orders,) = bench.written(VenueOpenOrdersQuery)
+    bench.send(VenueOpenOrders(orders.request_no, "", ()))
+    trade = bench.fill_of(request, 10, 200, client_id="")
+    (asked,) = bench.written(VenueTradesQuery)
+    bench.send(VenueTrades(asked.request_no, SYMBOL, (trade,)))
+    assert bench.reported(Fill) == []
+
+    out = bench.later(2_100)
+    bench.seen(request, OrderState.FILLED, filled=10, request_no=bench.written(VenueQueryOrder, out)[-1].request_no)
+    again = bench.written(VenueTradesQuery, out)[-1]
+    bench.send(VenueTrades(again.request_no, SYMBOL, (trade,)))
+    assert [(fill.lots, fill.foreign, fill.ref) for fill in bench.reported(Fill)] == [(10, False, 1)]
