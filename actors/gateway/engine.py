@@ -333,6 +333,10 @@ class GatewayEngine:
         core = self.core
         core.risk_up = event.up
         if event.up:
+            # Ahead of the report of exposures: risk must not hear of a position before the fill that made it. Again
+            # with the lease's answer, for a risk of a new term, which may not have listened yet.
+            for entry in core.ledger.unacked():
+                core.out.append(ToRisk(entry))
             self._resend_fills = True
             self._block_asked_ns = 0
             self._renew_next_ns = core.now_ns

@@ -811,6 +811,17 @@ def test_unacked_fills_are_sent_again_when_risk_is_back(bench: Bench) -> None:
     assert [fill.fill_no for fill in bench.reported(Fill)] == [1, 2]
 
 
+def test_a_fill_that_risk_missed_is_told_before_the_position_it_made(bench: Bench) -> None:
+    from actors.gateway.commands import RiskLink, ToRisk
+
+    request = bench.live()
+    bench.send(RiskLink(False))
+    bench.fill(request, 2)
+    out = bench.send(RiskLink(True))
+    told = [type(c.message) for c in out if isinstance(c, ToRisk)]
+    assert told.index(Fill) < told.index(AccountLeaseRequest)
+
+
 def test_next_block_is_asked_for_at_four_fifths() -> None:
     bench = Bench().start()
     bench.hello()
