@@ -33,6 +33,7 @@ class SymbolAccount:
     """Position and trades of one symbol."""
 
     __slots__ = (
+        "agreed_id",
         "avg_price_ticks",
         "dust",
         "fills_count",
@@ -53,6 +54,7 @@ class SymbolAccount:
         self.avg_price_ticks = 0.0
         self.floor_id = 0  # trades up to here were booked in an earlier life, or so long ago that we forgot them
         self.last_id = 0
+        self.agreed_id = 0  # newest trade when our position was last the venue's: none up to it is missing
         # (trade id, side) of booked trades above floor_id; both sides of a trade with ourselves have one id
         self.seen: dict[tuple[int, Side], None] = {}
         self.prev_no = -1

@@ -15,7 +15,7 @@ from math import ceil
 from actors.gateway.accounts import Entry
 from actors.gateway.commands import WakeAt
 from actors.gateway.core import Core
-from actors.gateway.desk import TRADES_OVERLAP, OrderDesk
+from actors.gateway.desk import OrderDesk
 from actors.gateway.funding import Fundings
 from actors.gateway.limits import cost_of
 from actors.gateway.pacer import Urgency
@@ -104,7 +104,9 @@ class Comparison:
         self._reconciler.finish()
 
     def on_tick(self) -> None:
-        if self.is_reconciled and not self._reconciler.stage and self._core.now_ns >= self._next_ns:
+        if not self.is_reconciled or self._reconciler.stage:
+            return
+        if self._core.now_ns >= self._next_ns or self._desk.wants_comparison:
             self._begin(Why.PERIODIC)
 
     def failed(self, request_no: int) -> None:
@@ -139,6 +141,7 @@ class Comparison:
             self._core.note("INFO", f"{self._core.venue}: reconciling ({why})")
         self._differed = {}
         self._compared.clear()
+        self._desk.wants_comparison = False
         self._reconciler.begin(why, [*self._trades_wanted(why), *self._funding_wanted(why)])
 
     def _trades_wanted(self, why: Why) -> list[TradesFrom]:
@@ -160,10 +163,10 @@ class Comparison:
         return [FundingFrom(self._fundings.since_ms)]
 
     def _trades_from(self, symbol: str) -> TradesFrom:
+        """What may be missing lies above the trades that were all known, however new the newest known one is."""
         account = self._core.ledger.account(symbol)
-        if account.last_id:
-            return TradesFrom(symbol, max(account.floor_id + 1, account.last_id - TRADES_OVERLAP))
-        return TradesFrom(symbol, 0, self._since_ms)
+        known_id = max(account.floor_id, account.agreed_id)
+        return TradesFrom(symbol, known_id + 1) if known_id else TradesFrom(symbol, 0, self._since_ms)
 
     # --- orders ---------------------------------------------------------------------------------------------
 
@@ -327,6 +330,10 @@ class Comparison:
         for symbol, lots in sure.items():
             self._adopt(symbol, lots, told.get(symbol, (0, 0.0))[1], fresh=fresh)
             del self._differed[symbol]
+        for symbol in quiet:
+            if symbol not in self._differed:
+                account(symbol).agreed_id = account(symbol).last_id
+                self._desk.compared(symbol)
         if self._looks_on():
             again = [self._trades_from(symbol) for symbol in self._differed]
             wait_ms = LOOK_WAIT_MS if reconciler.looks_count < LOOKS_MAX else LATE_LOOK_WAIT_MS

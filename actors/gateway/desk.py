@@ -38,8 +38,6 @@ RETRY_MAX_MS = 2_000
 # An order's end and its last fill come within milliseconds of each other; after this the trades are asked for.
 SETTLE_MS = 500
 SETTLE_TRIES_MAX = 8
-# Trades before the last known one that are read again, in case one came out of order.
-TRADES_OVERLAP = 100
 # A venue that says "too many" without a time.
 RATE_LIMIT_WAIT_MS = 1_000
 # Timed-out requests wait this long for a late answer.
@@ -73,6 +71,7 @@ class OrderDesk:
         self.unknown: dict[str, TrackedOrder] = {}
         # client id -> ended order whose last fills are missing
         self.unsettled: dict[str, TrackedOrder] = {}
+        self.wants_comparison = False  # fills were given up: positions should tell
         self._refresh_next_ns = 0  # instruments are not asked for again before
         self.fault = ""  # the venue refuses our key: nothing can be done any more
 
@@ -222,31 +221,36 @@ class OrderDesk:
         return lost_asks
 
     def _chase(self, order: TrackedOrder) -> None:
-        """An order has ended and fills of it are missing: ask for the symbol's trades."""
+        """An order has ended and fills of it are missing: ask for its trades.
+
+        By its own number: trade ids are the whole market's, so those that we know say nothing of the one we miss.
+        """
         core = self._core
         if order.is_open or not order.live_lots:
             del self.unsettled[order.client_id]
             core.table.touch(order)
-        elif order.settle_ns <= core.now_ns:
-            if order.settle_tries >= SETTLE_TRIES_MAX:
-                # The comparison of positions finds and adopts the difference.
+        elif order.settle_ns <= core.now_ns and order.settle_tries <= SETTLE_TRIES_MAX:
+            order.settle_tries += 1
+            if order.settle_tries > SETTLE_TRIES_MAX:
+                # Its lots count as live until positions have been compared: only then are they known to be in ours.
                 core.counters["lost_fills"] += 1
                 core.note("ERROR", f"{core.venue} {order!r}: {order.live_lots} filled lots without a trade")
+                self.wants_comparison = True
+                return
+            order.settle_ns = core.now_ns + _backoff_ns(order.settle_tries)
+            request = VenueTradesQuery(core.next_request_no(), order.symbol, venue_order_id=order.venue_order_id)
+            if core.can_write(request, Urgency.CANCEL):
+                core.write(request)
+
+    def compared(self, symbol: str) -> None:
+        """Our position is the venue's: fills that no trade was found for are in it."""
+        core = self._core
+        for order in list(self.unsettled.values()):
+            if order.symbol == symbol and order.settle_tries > SETTLE_TRIES_MAX:
                 order.venue_filled_lots = order.filled_lots
                 del self.unsettled[order.client_id]
                 core.table.touch(order)
-                core.touch(order.symbol)
-                return
-            order.settle_ns = core.now_ns + _backoff_ns(order.settle_tries + 1)
-            order.settle_tries += 1
-            account = core.ledger.account(order.symbol)
-            request = VenueTradesQuery(
-                core.next_request_no(),
-                order.symbol,
-                from_trade_id=max(account.floor_id + 1, account.last_id - TRADES_OVERLAP),
-            )
-            if core.can_write(request, Urgency.CANCEL):
-                core.write(request)
+                core.touch(symbol)
 
     def _lost(self, flight: Flight) -> None:
         order = flight.order

@@ -88,6 +88,7 @@ class DeskQueries(DeskOrders):
             asked.symbol,
             from_trade_id=max(asked.from_trade_id, 1) if not asked.since_ms else asked.from_trade_id,
             since_ms=asked.since_ms,
+            venue_order_id=asked.venue_order_id,
             limit=TRADES_PAGE + 1,
         )
         fills = tuple(msgspec.structs.replace(row.fill, request_no=asked.request_no) for row in rows[:TRADES_PAGE])

@@ -68,12 +68,13 @@ class VenueOpenOrdersQuery(Message, frozen=True):
 
 
 class VenueTradesQuery(Message, frozen=True):
-    """Our own executions with trade id >= from_trade_id (0: since `since_ms`)."""
+    """Our own executions with trade id >= from_trade_id (0: since `since_ms`). With `venue_order_id` that order's."""
 
     request_no: int
     symbol: str
     from_trade_id: int = 0
     since_ms: int = 0
+    venue_order_id: str = ""
 
 
 class VenuePositionsQuery(Message, frozen=True):

@@ -8,6 +8,7 @@ from actors.gateway.commands import FromRisk, RiskLink
 from actors.vocab.leases import BlockGrant
 from actors.vocab.market import Side
 from actors.vocab.orders import Fill, OrderState
+from actors.vocab.units import NS_PER_MS
 from actors.vocab.venue_io import (
     Position,
     StreamDown,
@@ -117,3 +118,47 @@ def test_a_listed_trade_that_may_be_of_an_order_without_a_number_waits_for_it() 
     again = bench.written(VenueTradesQuery, out)[-1]
     bench.send(VenueTrades(again.request_no, SYMBOL, (trade,)))
     assert [(fill.lots, fill.foreign, fill.ref) for fill in bench.reported(Fill)] == [(10, False, 1)]
+
+
+def test_missing_fills_of_an_order_are_asked_for_by_its_number() -> None:
+    """Trade ids are the whole market's: the missing one may lie far below the newest that we know."""
+    bench = Bench().start()
+    bench.hello()
+    request = bench.live()
+    bench.fill(bench.live(Side.SELL), 1, trade_id=1_000_000)
+    bench.seen(request, OrderState.CANCELLED, filled=4)
+    (query,) = bench.written(VenueTradesQuery, bench.later(600))
+    assert (query.venue_order_id, query.from_trade_id) == (f"v{request.client_id}", 0)
+
+
+def test_lots_without_a_trade_stay_live_until_positions_are_compared() -> None:
+    bench = Bench().start()
+    bench.hello()
+    bench.seen(bench.live(), OrderState.CANCELLED, filled=4)
+    core = bench.engine.core
+    while not core.counters["lost_fills"]:
+        for query in bench.written(VenueTradesQuery, bench.later(25)):
+            bench.send(VenueTrades(query.request_no, SYMBOL, ()))
+    exposure = bench.engine.exposure(SYMBOL)
+    assert (exposure.position_lots, exposure.open_buy_lots) == (0, 4)
+
+    for _ in range(2):
+        bench.answer_queries(positions=(Position(SYMBOL, 4, float(MID)),))
+        bench.later(300)
+    exposure = bench.engine.exposure(SYMBOL)
+    assert (exposure.position_lots, exposure.open_buy_lots) == (4, 0)
+
+
+def test_missed_trades_are_read_from_the_last_agreement_on_not_from_the_newest() -> None:
+    bench = Bench().start()
+    bench.hello()
+    bench.fill(bench.live(), 1, trade_id=1_000)
+    bench.now_ns += 30_001 * NS_PER_MS
+    bench.later(25)
+    bench.answer_queries(positions=(Position(SYMBOL, 1, float(MID)),))
+    bench.send(StreamDown(StreamKind.PRIVATE, "gone"))
+    bench.send(by_hand(9_000, 1))
+    bench.send(StreamUp(StreamKind.PRIVATE, 2))
+    out = bench.answer_queries(positions=(Position(SYMBOL, 2, float(MID)),))
+    (query,) = bench.written(VenueTradesQuery, out)
+    assert query.from_trade_id == 1_001

@@ -247,6 +247,8 @@ class BinanceTrading:
 
     def _trades(self, request: VenueTradesQuery) -> Params:
         params = {"symbol": self._name(request.symbol), "limit": str(TRADES_PER_PAGE)}
+        if request.venue_order_id:
+            params["orderId"] = request.venue_order_id
         if request.from_trade_id:
             params["fromId"] = str(request.from_trade_id)
         elif request.since_ms:

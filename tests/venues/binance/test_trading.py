@@ -408,6 +408,10 @@ def test_own_trades_come_oldest_first_and_tell_a_full_page(venue: str) -> None:
     assert isinstance(since, LedgerQuery)
     assert (since.start_ms, since.from_id) == (99, 0)
 
+    of_order = read_back(ends, VenueTradesQuery(6, "BTCUSDT", venue_order_id="77"))
+    assert isinstance(of_order, LedgerQuery)
+    assert (of_order.order_id, of_order.from_id) == ("77", 0)
+
 
 def test_perpetual_positions_and_balances() -> None:
     ends = ENDS["binance_perp", False]
