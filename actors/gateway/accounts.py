@@ -39,6 +39,7 @@ class SymbolAccount:
         "fills_count",
         "floor_id",
         "is_started",
+        "journalled_id",
         "last_id",
         "lots",
         "prev_no",
@@ -54,6 +55,7 @@ class SymbolAccount:
         self.avg_price_ticks = 0.0
         self.floor_id = 0  # trades up to here were booked in an earlier life, or so long ago that we forgot them
         self.last_id = 0
+        self.journalled_id = 0  # highest of an earlier life
         self.agreed_id = 0  # newest trade when our position was last the venue's: none up to it is missing
         # (trade id, side) of booked trades above floor_id; both sides of a trade with ourselves have one id
         self.seen: dict[tuple[int, Side], None] = {}
@@ -192,14 +194,28 @@ class Ledger:
         amount = instrument.size_text(lots)
         return self._adjust(instrument.symbol, account, amount, instrument.base, STARTING_BALANCE, 0)
 
-    def start(self, symbol: str, *, lots: int, avg_price_ticks: float, trade_id: int, stock_lots: int = 0) -> None:
-        """Set where the journal stands with `symbol`; only before its first booking."""
+    def start(
+        self,
+        symbol: str,
+        *,
+        lots: int,
+        avg_price_ticks: float,
+        trade_id: int,
+        stock_lots: int = 0,
+        trade_ids: tuple[int, ...] = (),
+    ) -> None:
+        """Set where the journal stands with `symbol`; only before its first booking.
+
+        From the first of `trade_ids` on it has booked these trades; without them all up to `trade_id`.
+        """
         account = self.account(symbol)
         check(not account.fills_count, f"{self.venue} {symbol}: the journal's position came after a fill")
         account.lots = lots
         account.stock_lots, account.is_started = stock_lots, True
         account.avg_price_ticks = avg_price_ticks
-        account.floor_id = account.last_id = trade_id
+        account.journalled_id = account.last_id = trade_id
+        account.floor_id = min(trade_ids, default=trade_id)
+        account.seen = dict.fromkeys((number, side) for number in trade_ids for side in Side)
 
     def rescale(self, old: Instrument, new: Instrument) -> None:
         """Count what `old.symbol` holds in new steps. Parts of a lot go to the dust, as fees in the base coin do."""

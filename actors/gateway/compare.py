@@ -44,6 +44,9 @@ LOOKS_MAX = 5
 LOOK_WAIT_MS = 250
 # The first comparison looks on after that, a tenth as often: others may trade one symbol without a pause.
 LATE_LOOK_WAIT_MS = 2_500
+# Before the newest journalled trade: an outage of the private stream, and the comparison after it that the death of an
+# earlier life cut short.
+MISSED_MAX_MS = 120_000
 
 
 class Comparison:
@@ -250,7 +253,10 @@ class Comparison:
         core.flights.pop(m.request_no, None)
         before = core.counters["fills"]
         doubtful = False
+        settled_ns = self._settled_ns(m)
         for fill in m.fills:
+            if fill.event_ns < settled_ns:
+                continue
             if self._may_be_ours(fill):
                 doubtful = True
             else:
@@ -262,6 +268,12 @@ class Comparison:
         ask = self._reconciler.answered(m.request_no) if m.request_no else None
         if isinstance(ask, TradesFrom) and not m.complete and m.fills:
             self._reconciler.more(TradesFrom(ask.symbol, m.fills[-1].trade_id + 1))
+
+    def _settled_ns(self, m: VenueTrades) -> int:
+        """Trades before this time are left alone: an earlier life missed them and has adopted the difference since."""
+        journalled_id = self._core.ledger.account(m.symbol).journalled_id
+        times = [fill.event_ns for fill in m.fills if fill.trade_id <= journalled_id]
+        return max(times) - MISSED_MAX_MS * NS_PER_MS if times else 0
 
     def _is_ours(self, fill: VenueFill) -> bool:
         """A trade list need not carry client ids. What an older life left is taken for ours; later on we know our

@@ -378,6 +378,7 @@ class GatewayEngine:
                 avg_price_ticks=row.avg_price_ticks,
                 trade_id=row.trade_id,
                 stock_lots=row.stock_lots,
+                trade_ids=row.trade_ids,
             )
         self.comparison.journal_told(m.since_ms)
         if m.last_fill_no >= 0:

@@ -144,13 +144,18 @@ class BlockGrant(Message, frozen=True):
 
 
 class JournalledSymbol(Record, frozen=True):
-    """Where the journal stands with one symbol: fills with a higher trade id are asked of the venue again."""
+    """Where the journal stands with one symbol: fills that it lacks are asked of the venue again.
+
+    Those are above the highest trade id; and, as trades may be missed out of order, shortly before it those that are
+    not among `trade_ids`.
+    """
 
     symbol: str
     trade_id: int
     position_lots: int
     avg_price_ticks: float = 0.0
     stock_lots: int = 0  # spot: what the account started with; positions are counted from it
+    trade_ids: tuple[int, ...] = ()  # newest journalled ones, ascending; empty: not told
 
 
 class Kill(Message, frozen=True):

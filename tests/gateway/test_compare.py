@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from actors.gateway.commands import FromRisk, RiskLink
-from actors.vocab.leases import BlockGrant
+from actors.vocab.leases import BlockGrant, JournalledSymbol
 from actors.vocab.market import Side
 from actors.vocab.orders import Fill, OrderState
-from actors.vocab.units import NS_PER_MS
+from actors.vocab.units import NS_PER_MS, NS_PER_S
 from actors.vocab.venue_io import (
     Position,
     StreamDown,
@@ -28,7 +28,7 @@ from tests.gateway.kit import MID, SYMBOL, Bench
 
 def by_hand(trade_id: int, lots: int, **changes: object) -> VenueFill:
     """A trade of an order that is not ours."""
-    values: dict[str, object] = {"client_id": "web_1", "venue_order_id": "v9", **changes}
+    values: dict[str, object] = {"client_id": "web_1", "venue_order_id": "v9", "event_ns": 7, **changes}
     return VenueFill(
         request_no=0,
         symbol=SYMBOL,
@@ -39,7 +39,6 @@ def by_hand(trade_id: int, lots: int, **changes: object) -> VenueFill:
         maker=False,
         fee="0",
         fee_asset="USDT",
-        event_ns=7,
         **values,  # type: ignore[arg-type]
     )
 
@@ -162,3 +161,26 @@ def test_missed_trades_are_read_from_the_last_agreement_on_not_from_the_newest()
     out = bench.answer_queries(positions=(Position(SYMBOL, 2, float(MID)),))
     (query,) = bench.written(VenueTradesQuery, out)
     assert query.from_trade_id == 1_001
+
+
+def test_a_trade_missed_below_the_newest_journalled_one_is_booked_once() -> None:
+    """The private stream came back with 102, and the gateway died before it had read the list."""
+    at_ns = 1_700_000_000 * NS_PER_S
+    listed = (
+        by_hand(90, 7, client_id="", event_ns=at_ns - 3_600 * NS_PER_S),  # missed and adopted long ago
+        by_hand(100, 1, client_id="", event_ns=at_ns),
+        by_hand(101, 5, client_id="", event_ns=at_ns),
+        by_hand(102, 2, client_id="", event_ns=at_ns),
+    )
+    bench = Bench().start(
+        journalled=(JournalledSymbol(SYMBOL, 102, 10, float(MID), trade_ids=(80, 100, 102)),),
+        last_fill_no=7,
+        since_ms=1,
+        trades={SYMBOL: listed},
+        positions=(Position(SYMBOL, 15, float(MID)),),
+    )
+    assert [request.from_trade_id for request in bench.requests if isinstance(request, VenueTradesQuery)] == [81]
+    core = bench.engine.core
+    assert [(entry.fill_no, entry.position_lots) for entry in core.ledger.again(0)] == [(8, 15)]
+    assert core.counters["recovered_fills"] == 1
+    assert core.counters["position_mismatches"] == 0
