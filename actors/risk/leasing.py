@@ -28,6 +28,7 @@ from actors.vocab.units import NS_PER_MS, NS_PER_S
 
 ASK_AGAIN_NS = 200 * NS_PER_MS  # least time between two requests for the same missing fills
 BURIED_HOLDERS_MAX = 10_000  # incarnations that were replaced; full: the oldest are forgotten
+TRADE_IDS_TOLD = 50  # of each symbol, to a new life of its gateway: the fills of about two minutes of a busy one
 BOOKING_LOWERED_MAX = 50  # rows a second that give journalled worst cases back
 
 
@@ -419,7 +420,8 @@ class Leasing:
         first, desk.next_id = desk.next_id, desk.next_id + self._id_block_size
         since_ms = desk.since_ms
         rows: list[Row] = [BlockRow(request.venue, request.gateway, first, self._id_block_size, core.wall_ms())]
-        if desk.last_life[0] != request.gateway:
+        is_new = desk.last_life[0] != request.gateway
+        if is_new:
             desk.last_life = (request.gateway, core.wall_ms())
             # Lives that die before they have told their fills do not hide those of the life before them.
             desk.since_ms = desk.since_ms or core.wall_ms()
@@ -429,6 +431,7 @@ class Leasing:
             desk.fill_source = request.gateway
             desk.holes.clear()
             desk.highest_no = desk.applied_no
+        trade_ids = self._trade_ids(request.venue) if is_new else {}  # only a new life reads what is told of symbols
         # Everything told here is appended before the row, so it is on disk when the row is.
         grant = BlockGrant(
             venue=request.venue,
@@ -439,13 +442,26 @@ class Leasing:
             since_ms=since_ms,
             journalled=tuple(
                 JournalledSymbol(
-                    symbol, seat.trade_id, seat.ledger.known_lots, seat.ledger.average_ticks, seat.ledger.stock_lots
+                    symbol,
+                    seat.trade_id,
+                    seat.ledger.known_lots,
+                    seat.ledger.average_ticks,
+                    seat.ledger.stock_lots,
+                    trade_ids.get(symbol, ()),
                 )
                 for symbol, seat in desk.seats.items()
                 if seat.trade_id or seat.ledger.known_lots or seat.ledger.stock_lots
             ),
         )
         self._blocks[core.journal(*rows)] = (peer, grant)
+
+    def _trade_ids(self, venue: str) -> dict[str, tuple[int, ...]]:
+        """The newest trades that each symbol of the venue has booked, ascending."""
+        found: dict[str, set[int]] = {}
+        for key in self._core.trade_keys:
+            if key[0] == venue:
+                found.setdefault(key[1], set()).add(key[2])
+        return {symbol: tuple(sorted(ids)[-TRADE_IDS_TOLD:]) for symbol, ids in found.items()}
 
     # --- states ----------------------------------------------------------------------------------------------
 

@@ -123,7 +123,7 @@ def test_a_new_gateway_is_told_where_the_journal_stands() -> None:
     block = stage.messages(BlockGrant)[-1]
     assert block.last_fill_no == 1
     assert block.since_ms == 1_000
-    assert block.journalled == (JournalledSymbol("BTCUSDT", 77, 3, 10_000.0),)
+    assert block.journalled == (JournalledSymbol("BTCUSDT", 77, 3, 10_000.0, trade_ids=(77,)),)
 
 
 @pytest.mark.parametrize("risk_restarts", [False, True])
