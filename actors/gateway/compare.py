@@ -20,6 +20,7 @@ from actors.gateway.funding import Fundings
 from actors.gateway.limits import cost_of
 from actors.gateway.pacer import Urgency
 from actors.gateway.reconcile import Ask, AskOrders, AskPositions, FundingFrom, Reconciler, TradesFrom, Why
+from actors.vocab.leases import FundingPaid
 from actors.vocab.market import Side
 from actors.vocab.orders import OpenOrder, OrderState
 from actors.vocab.units import NS_PER_MS, NS_PER_S
@@ -78,15 +79,19 @@ class Comparison:
         self._differed: dict[str, int] = {}  # symbol -> venue's lots less ours at the last look
         self._compared: set[str] = set()  # symbols looked at in this comparison without a fill in between
         self._journal_told = False  # the journal knows an earlier life: positions go on from there
+        self._fundings_told = False  # and which payments an earlier life has booked
         self.private_up = False
         self.is_known = False  # orders and positions have been read once: from then on our count is the truth
         self.is_reconciled = False  # and no fill can have been missed since
 
     # --- when -----------------------------------------------------------------------------------------------
 
-    def journal_told(self, since_ms: int) -> None:
+    def journal_told(self, since_ms: int, fundings: tuple[FundingPaid, ...] | None) -> None:
         """Risk's journal has spoken; `since_ms` 0: this is the first life on the account."""
         self._journal_told = since_ms > 0
+        if since_ms and fundings is not None:
+            self._fundings.journalled(fundings, since_ms)
+            self._fundings_told = True
         if since_ms:
             self._since_ms = min(self._since_ms, since_ms) if self._since_ms else since_ms
 
@@ -161,7 +166,8 @@ class Comparison:
 
     def _funding_wanted(self, why: Why) -> list[Ask]:
         """Payments move no position, so nothing else would ever show that one was missed."""
-        if why is not Why.RECONNECT or VenueFundingQuery not in self._core.limits.costs:
+        missed = why is Why.RECONNECT or (why is Why.START and self._fundings_told)
+        if not missed or VenueFundingQuery not in self._core.limits.costs:
             return []
         return [FundingFrom(self._fundings.since_ms)]
 

@@ -380,7 +380,7 @@ class GatewayEngine:
                 stock_lots=row.stock_lots,
                 trade_ids=row.trade_ids,
             )
-        self.comparison.journal_told(m.since_ms)
+        self.comparison.journal_told(m.since_ms, m.fundings)
         if m.last_fill_no >= 0:
             self._number_from(m.last_fill_no)
 

@@ -1,15 +1,18 @@
 """Funding payments booked exactly once, though the venue tells of them twice: on the private stream and in a list.
 
 The stream names no number, so a listed payment is taken for one the stream told when asset and amount are the same and
-the times are near. What the stream missed while it was down is found in the list after each reconnect.
+the times are near. What the stream missed while it was down, or while no gateway lived, is found in the list after
+each reconnect and start.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from decimal import Decimal
 
-from actors.vocab.units import NS_PER_S
+from actors.vocab.leases import FundingPaid
+from actors.vocab.units import NS_PER_MS, NS_PER_S
 from actors.vocab.venue_io import VenueFunding
 
 MATCH_NS = 60 * NS_PER_S  # the stream stamps when it was booked, the list when it was due
@@ -28,6 +31,14 @@ class Fundings:
         self._listed: deque[_Payment] = deque(maxlen=KEPT_MAX)  # booked from a list; the stream may still come with it
         self._numbers: deque[int] = deque(maxlen=KEPT_MAX)  # of listed payments
 
+    def journalled(self, paid: Iterable[FundingPaid], since_ms: int) -> None:
+        """An earlier life, begun at `since_ms`, booked these: the list is asked from the newest of them on."""
+        times = [since_ms]
+        for row in paid:
+            self._told.append((row.asset, Decimal(row.amount), row.event_ns))
+            times.append((row.event_ns - MATCH_NS) // NS_PER_MS)
+        self.since_ms = max(times)
+
     def is_new_on_stream(self, m: VenueFunding) -> bool:
         payment = (m.asset, Decimal(m.amount), m.event_ns)
         if _take_twin(self._listed, payment):
@@ -39,7 +50,7 @@ class Fundings:
         if m.tran_id in self._numbers:
             return False
         self._numbers.append(m.tran_id)
-        self.since_ms = max(self.since_ms, m.event_ns // 1_000_000)
+        self.since_ms = max(self.since_ms, m.event_ns // NS_PER_MS)
         payment = (m.asset, Decimal(m.amount), m.event_ns)
         if _take_twin(self._told, payment):
             return False

@@ -141,6 +141,15 @@ class BlockGrant(Message, frozen=True):
     last_fill_no: int = -1  # highest journalled fill number; -1: not told, `AccountLease.acked_fill_no` counts
     since_ms: int = 0  # start of the last life on this account (unix ms); 0: there was none. Fills are fetched from it
     journalled: tuple[JournalledSymbol, ...] = ()
+    fundings: tuple[FundingPaid, ...] | None = None  # newest journalled payments, oldest first; None: not told
+
+
+class FundingPaid(Record, frozen=True):
+    """A funding payment, as far as stream and list tell the same of it."""
+
+    asset: str
+    amount: str  # decimal text, + received
+    event_ns: int
 
 
 class JournalledSymbol(Record, frozen=True):

@@ -26,6 +26,7 @@ from actors.vocab.leases import (
     AccountLeaseRequest,
     BlockGrant,
     Fence,
+    FundingPaid,
     JournalledSymbol,
     RiskState,
     Token,
@@ -158,13 +159,15 @@ class Bench:
         journalled: tuple[JournalledSymbol, ...] = (),
         last_fill_no: int = 0,
         since_ms: int = 0,
+        fundings: tuple[VenueFunding, ...] = (),
+        paid: tuple[FundingPaid, ...] | None = None,
     ) -> Bench:
         """Everything up to an open gateway; each answer of the venue as given."""
         self.send(RiskLink(True))
         self.renew(acked_fill_no=last_fill_no)
-        self.send(FromRisk(BlockGrant(self.venue, "gw@1", 0x100, 1_000, last_fill_no, since_ms, journalled)))
+        self.send(FromRisk(BlockGrant(self.venue, "gw@1", 0x100, 1_000, last_fill_no, since_ms, journalled, paid)))
         self.send(StreamUp(StreamKind.PRIVATE, 1))
-        self.answer_queries(orders=orders, positions=positions, trades=trades or {})
+        self.answer_queries(orders=orders, positions=positions, trades=trades or {}, fundings=fundings)
         self.marks()
         return self
 

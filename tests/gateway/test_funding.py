@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from actors.gateway.commands import RefreshInstruments
 from actors.gateway.funding import Fundings
+from actors.vocab.leases import FundingPaid
 from actors.vocab.orders import PositionAdjust
 from actors.vocab.units import NS_PER_S
 from actors.vocab.venue_io import FaultKind, StreamDown, StreamKind, StreamUp, VenueFunding, VenueFundingQuery
@@ -52,6 +53,21 @@ def test_the_list_is_asked_from_the_newest_payment_known() -> None:
     bench.send(StreamUp(StreamKind.PRIVATE, 3))
     out = bench.answer_queries()
     assert [query.since_ms for query in bench.written(VenueFundingQuery, out)] == [AT_NS // 1_000_000]
+
+
+def test_what_was_paid_while_no_gateway_lived_is_booked_at_the_next_start() -> None:
+    booked = (FundingPaid("USDT", "-0.50", AT_NS), FundingPaid("USDT", "0.125", AT_NS))
+    rows = (paid("-0.5", tran_id=7), paid("0.125", tran_id=8, symbol="ETHUSDT"), paid("0.25", at_s=28_800, tran_id=9))
+    bench = Bench().start(last_fill_no=3, since_ms=1_700_000_000_000, paid=booked, fundings=rows)
+    (query,) = [request for request in bench.requests if isinstance(request, VenueFundingQuery)]
+    assert query.since_ms == AT_NS // 1_000_000 - 60_000
+    assert [entry.amount for entry in bench.engine.core.ledger.again(0)] == ["0.25"]  # type: ignore[union-attr]
+    assert reconnected(bench, *rows) == []
+
+
+def test_a_first_life_has_missed_no_funding() -> None:
+    bench = Bench().start(paid=())
+    assert not [request for request in bench.requests if isinstance(request, VenueFundingQuery)]
 
 
 def test_two_equal_payments_of_two_symbols_are_two() -> None:
