@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from actors.vocab.leases import FundingPaid
 from actors.vocab.orders import Fill, OrderRow, PositionAdjust
 
 SINCE_KEY = "since_ms"
@@ -135,3 +136,4 @@ class Loaded(msgspec.Struct, frozen=True):
     bookings: tuple[BookingRow, ...] = ()
     ledgers: tuple[LedgerRow, ...] = ()
     states: tuple[StateRow, ...] = ()  # newest of each scope that is not NORMAL
+    fundings: tuple[tuple[str, FundingPaid], ...] = ()  # (venue, payment), the newest, oldest first

@@ -14,8 +14,10 @@ from sqlalchemy.pool import NullPool
 
 from actors.journal import rows, tables
 from actors.vocab.errors import ConfigError
+from actors.vocab.leases import FundingPaid
 from actors.vocab.orders import Fill, OrderRow, PositionAdjust
 
+FUNDINGS_MAX = 2_000  # newest payments, against repeats
 TRADE_KEYS_MAX = 20_000  # newest fills whose trade ids are remembered against repeats
 BUSY_TIMEOUT_S = 2.0
 
@@ -80,6 +82,13 @@ class Store:
                 .order_by(tables.fills.c.event_ns.desc())
                 .limit(TRADE_KEYS_MAX)
             ).all()
+            paid = tables.adjustments.c
+            fundings = connection.execute(
+                select(paid.venue, paid.asset, paid.amount, paid.event_ns)
+                .where(func.lower(paid.reason).contains("funding"))
+                .order_by(paid.event_ns.desc())
+                .limit(FUNDINGS_MAX)
+            ).all()
             return rows.Loaded(
                 term=int(found.get("term", "0")),
                 equity_usd=found.get("equity_usd", ""),
@@ -106,6 +115,7 @@ class Store:
                     )
                     for r in connection.execute(select(tables.ledgers)).all()
                 ),
+                fundings=tuple((r[0], FundingPaid(r[1], r[2], r[3])) for r in reversed(fundings)),
                 states=tuple(
                     rows.StateRow(r.scope, r.state, r.reason, int(r.latched), r.wall_ms) for r in states if r.state
                 ),

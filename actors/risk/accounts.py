@@ -11,7 +11,7 @@ from actors.risk.leasing import Leasing
 from actors.risk.markouts import FillTrace
 from actors.risk.seats import Desk, Seat
 from actors.vocab.instruments import Instrument
-from actors.vocab.leases import RiskState
+from actors.vocab.leases import FundingPaid, RiskState
 from actors.vocab.orders import STARTING_BALANCE, Fill, OrderRow, PositionAdjust
 from actors.vocab.units import NS_PER_S
 
@@ -78,6 +78,8 @@ class Accounts:
             self._fill(seat, row, now_ns)
         else:
             self._adjust(seat, row, now_ns)
+        if isinstance(row, PositionAdjust) and "funding" in row.reason.lower():
+            desk.fundings.append(FundingPaid(row.asset, row.amount, row.event_ns))
         sequence = core.journal(*core.fill_rows(seat, row))
         desk.unacked.append((sequence, row.fill_no))
 

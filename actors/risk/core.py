@@ -107,6 +107,7 @@ class RiskCore:
             )
             # A journal without it has seen no life that died before it had told its fills.
             desk.since_ms = dict(loaded.since_ms).get(venue, desk.last_life[1])
+            desk.fundings.extend(paid for where, paid in loaded.fundings if where == venue)
             self.desks[venue] = desk
             self.account_ledgers[venue] = ledger = Ledger(_account_instrument(venue))
             row = next((r for r in loaded.ledgers if (r.venue, r.symbol, r.run_id) == (venue, "", self.run_id)), None)

@@ -452,6 +452,7 @@ class Leasing:
                 for symbol, seat in desk.seats.items()
                 if seat.trade_id or seat.ledger.known_lots or seat.ledger.stock_lots
             ),
+            fundings=tuple(desk.fundings),
         )
         self._blocks[core.journal(*rows)] = (peer, grant)
 

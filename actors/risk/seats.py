@@ -11,10 +11,11 @@ from actors.risk.order_budgets import OrderBudgets
 from actors.risk.states import symbol_scope
 from actors.risk.watch import PriceWindow
 from actors.vocab.instruments import Instrument
-from actors.vocab.leases import LeaseRequest, RiskState
+from actors.vocab.leases import FundingPaid, LeaseRequest, RiskState
 from actors.vocab.orders import DONE_STATES, Fill, OrderRow, OrderState, PositionAdjust
 from actors.vocab.units import NS_PER_S
 
+FUNDINGS_TOLD = 500  # to a new life of the gateway; all symbols are paid at the same moments
 HOLE_MAX = 10_000  # fills kept while an earlier one is asked for again; full: the rest is asked for again as well
 
 
@@ -91,6 +92,7 @@ class Desk:
         self.applied_no = applied_no  # highest fill number up to which none is missing
         self.acked_no = applied_no  # the same, on disk
         self.highest_no = applied_no  # highest anybody has spoken of
+        self.fundings: deque[FundingPaid] = deque(maxlen=FUNDINGS_TOLD)  # newest payments, oldest first
         self.holes: dict[int, Fill | PositionAdjust] = {}  # came too early, by number
         self.asked_again_ns = 0
         self.next_id = next_id  # first client id never given out

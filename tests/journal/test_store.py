@@ -16,6 +16,7 @@ from actors.journal.rows import (
 )
 from actors.journal.store import Store, journal_path
 from actors.vocab.errors import ConfigError
+from actors.vocab.leases import FundingPaid
 from actors.vocab.market import Side
 from actors.vocab.orders import Fill, OrderRow, OrderState, PositionAdjust
 
@@ -82,6 +83,7 @@ def test_what_is_written_is_found_again(tmp_path: Path) -> None:
         bookings=(booking,),
         ledgers=(ledger,),
         states=(StateRow("fleet", 4, "day's loss", True, 2), StateRow("symbol:v:S", 3, "operator: reduce", 2, 2)),
+        fundings=(("v", FundingPaid("USDT", "-0.5", 3)),),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from actors.journal.rows import BlockRow, BookingRow, FillNoRow, LedgerRow, MetaRow, RunRow, StateRow
@@ -15,6 +16,7 @@ from actors.vocab.leases import (
     AccountLease,
     BlockGrant,
     BlockRequest,
+    FundingPaid,
     JournalledSymbol,
     Kill,
     LeaseGrant,
@@ -149,6 +151,18 @@ def test_fills_are_looked_for_from_the_oldest_life_that_may_have_left_some(risk_
     began = 1_000
     assert since[:3] == [0, began, began]
     assert since[3] > began
+
+
+def test_a_new_gateway_is_told_which_fundings_are_journalled() -> None:
+    paid = FundingPaid("USDT", "-0.75", 3)
+    first = opened()
+    first.hear(GATEWAY, PositionAdjust(VENUE, "", 1, 0, "-0.75", "USDT", "FUNDING_FEE", 3))
+    first.hear(GATEWAY, PositionAdjust(VENUE, "", 2, 0, "5000", "USDT", "DEPOSIT", 4))
+    second = opened(loaded=msgspec.structs.replace(first.journal.load(), fundings=((VENUE, paid),)))
+    for stage in (first, second):
+        stage.hear("gateway-2", BlockRequest(VENUE, "gateway-2"))
+        stage.journalled()
+        assert stage.messages(BlockGrant)[-1].fundings == (paid,)
 
 
 # --- leases --------------------------------------------------------------------------------------------------
