@@ -145,12 +145,30 @@ class Comparison:
             reconciler.written(ask, number)
 
     def _begin(self, why: Why) -> None:
+        if why is Why.START:
+            self._refuse_shared_coins()
+        if self._desk.fault:
+            return
         if why is not Why.PERIODIC:
             self._core.note("INFO", f"{self._core.venue}: reconciling ({why})")
         self._differed = {}
         self._compared.clear()
         self._desk.wants_comparison = False
         self._reconciler.begin(why, [*self._trades_wanted(why), *self._funding_wanted(why)])
+
+    def _refuse_shared_coins(self) -> None:
+        """One balance cannot be the stock of two symbols, nor tell which of them a coin belongs to."""
+        core = self._core
+        seen: dict[str, str] = {}
+        for row in core.instruments.values():
+            other = seen.setdefault(row.base, row.symbol)
+            if row.market == "spot" and other != row.symbol:
+                self._desk.fault = (
+                    f"{core.venue}: {other} and {row.symbol} share one balance of {row.base}; "
+                    "leave one of them out of the run's symbols"
+                )
+                core.note("ERROR", self._desk.fault)
+                return
 
     def _trades_wanted(self, why: Why) -> list[TradesFrom]:
         """Which trades may have been missed."""

@@ -73,7 +73,7 @@ class OrderDesk:
         self.unsettled: dict[str, TrackedOrder] = {}
         self.wants_comparison = False  # fills were given up: positions should tell
         self._refresh_next_ns = 0  # instruments are not asked for again before
-        self.fault = ""  # the venue refuses our key: nothing can be done any more
+        self.fault = ""  # why nothing can be done any more: the venue refuses our key, or two symbols share coins
 
     # --- writing ----------------------------------------------------------------------------------------
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from actors.gateway.commands import FromRisk, RiskLink
+from actors.vocab.control import Instruments
 from actors.vocab.leases import BlockGrant, JournalledSymbol
 from actors.vocab.market import Side
 from actors.vocab.orders import Fill, OrderState
@@ -23,7 +25,7 @@ from actors.vocab.venue_io import (
     VenueTrades,
     VenueTradesQuery,
 )
-from tests.gateway.kit import MID, SYMBOL, Bench
+from tests.gateway.kit import MID, SYMBOL, Bench, instrument
 
 
 def by_hand(trade_id: int, lots: int, **changes: object) -> VenueFill:
@@ -184,3 +186,13 @@ def test_a_trade_missed_below_the_newest_journalled_one_is_booked_once() -> None
     assert [(entry.fill_no, entry.position_lots) for entry in core.ledger.again(0)] == [(8, 15)]
     assert core.counters["recovered_fills"] == 1
     assert core.counters["position_mismatches"] == 0
+
+
+def test_two_spot_symbols_of_one_coin_are_refused_before_anything_is_booked() -> None:
+    bench = Bench("binance_spot", ("BTCUSDT", "ETHUSDT"))
+    rows = (*bench.engine.core.instruments.values(), instrument("BTCUSDC", "binance_spot"))
+    bench.send(Instruments(bench.venue, 1, (*rows[:2], msgspec.structs.replace(rows[2], base="BTC", quote="USDC"))))
+    bench.start(positions=(Position("BTCUSDT", 5, 0.0), Position("BTCUSDC", 5, 0.0)))
+    assert not bench.engine.is_open
+    assert "BTCUSDT and BTCUSDC share one balance of BTC" in bench.engine.closed_reason
+    assert bench.engine.core.ledger.again(0) == []
