@@ -60,7 +60,7 @@ class SymbolAccount:
         # (trade id, side) of booked trades above floor_id; both sides of a trade with ourselves have one id
         self.seen: dict[tuple[int, Side], None] = {}
         self.prev_no = -1
-        self.fills_count = 0
+        self.fills_count = 0  # what moved the position: fills, and changes of the base coin
 
     def repeat(self, trade_id: int, side: Side) -> bool:
         return trade_id <= self.floor_id or (trade_id, side) in self.seen
@@ -125,48 +125,53 @@ class Ledger:
     def symbols(self) -> list[str]:
         return list(self._accounts)
 
-    def book(self, fill: VenueFill, order: TrackedOrder | None, instrument: Instrument, *, ours: bool) -> list[Entry]:
-        """Book one execution; [] when it is a repeat. A fee in the base coin may add an adjustment."""
+    def book(self, fill: VenueFill, order: TrackedOrder | None, instrument: Instrument, *, ours: bool) -> Fill | None:
+        """Book one execution; None when it is a repeat. Its fee, where a coin of ours pays it, is `move_base`'s."""
         check(self.is_numbered, f"{self.venue}: fill of {fill.symbol} before the journal told its last number")
         account = self.account(fill.symbol)
         if account.repeat(fill.trade_id, fill.side):
             self.repeats_count += 1
-            return []
+            return None
         account.remember(fill.trade_id, fill.side)
         account.trade(fill.side, fill.price_ticks, fill.lots)
         account.fills_count += 1
         foreign = not ours and order is None
         self.foreign_count += foreign
-        entries: list[Entry] = [
-            Fill(
-                venue=self.venue,
-                symbol=fill.symbol,
-                fill_no=self.next_no,
-                trade_id=fill.trade_id,
-                client_id=fill.client_id or (order.client_id if order else ""),
-                holder=order.holder if order else "",
-                ref=order.ref if order else 0,
-                token_grant_no=order.grant_no if order else 0,
-                side=fill.side,
-                price_ticks=fill.price_ticks,
-                lots=fill.lots,
-                maker=fill.maker,
-                fee=fill.fee,
-                fee_asset=fill.fee_asset,
-                event_ns=fill.event_ns,
-                position_lots=account.lots,
-                foreign=foreign,
-                prev_no=account.prev_no,
-            )
-        ]
-        self._keep(entries[0], account)
-        if instrument.market == "spot" and fill.fee_asset == instrument.base:
-            entries += self._move_base(account, instrument, -Decimal(fill.fee or "0"), "fee in base", fill.event_ns)
-        return entries
+        entry = Fill(
+            venue=self.venue,
+            symbol=fill.symbol,
+            fill_no=self.next_no,
+            trade_id=fill.trade_id,
+            client_id=fill.client_id or (order.client_id if order else ""),
+            holder=order.holder if order else "",
+            ref=order.ref if order else 0,
+            token_grant_no=order.grant_no if order else 0,
+            side=fill.side,
+            price_ticks=fill.price_ticks,
+            lots=fill.lots,
+            maker=fill.maker,
+            fee=fill.fee,
+            fee_asset=fill.fee_asset,
+            event_ns=fill.event_ns,
+            position_lots=account.lots,
+            foreign=foreign,
+            prev_no=account.prev_no,
+        )
+        self._keep(entry, account)
+        return entry
 
     def move_base(self, instrument: Instrument, amount: Decimal, reason: str, event_ns: int) -> list[Entry]:
         """Book a change of a spot symbol's base coin outside trades; an entry only when whole lots change."""
-        return self._move_base(self.account(instrument.symbol), instrument, amount, reason, event_ns)
+        account = self.account(instrument.symbol)
+        total = account.dust + amount
+        whole = int((total / instrument.lot).to_integral_value(ROUND_FLOOR))  # `//` would round towards zero
+        account.dust = total - whole * instrument.lot
+        if not whole:
+            return []
+        account.lots += whole
+        account.fills_count += 1
+        moved = format(whole * instrument.lot, "f")
+        return [self._adjust(instrument.symbol, account, moved, instrument.base, reason, event_ns)]
 
     def note(self, symbol: str, amount: str, asset: str, reason: str, event_ns: int) -> Entry:
         """Book a change of money that moves no position: funding, a transfer."""
@@ -248,18 +253,6 @@ class Ledger:
                 found.append(entry)
         found.reverse()
         return found
-
-    def _move_base(
-        self, account: SymbolAccount, instrument: Instrument, amount: Decimal, reason: str, event_ns: int
-    ) -> list[Entry]:
-        total = account.dust + amount
-        whole = int((total / instrument.lot).to_integral_value(ROUND_FLOOR))  # `//` would round towards zero
-        account.dust = total - whole * instrument.lot
-        if not whole:
-            return []
-        account.lots += whole
-        moved = format(whole * instrument.lot, "f")
-        return [self._adjust(instrument.symbol, account, moved, instrument.base, reason, event_ns)]
 
     def _adjust(
         self, symbol: str, account: SymbolAccount, amount: str, asset: str, reason: str, event_ns: int

@@ -7,12 +7,15 @@ that answers come late, twice, in the wrong order or not at all.
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 
+from actors.gateway.accounts import Entry
 from actors.gateway.commands import Measured, RefreshInstruments, SyncClock, ToRisk
 from actors.gateway.core import Core, Flight
 from actors.gateway.lifecycle import LifeEvent
 from actors.gateway.ordertable import TrackedOrder
 from actors.gateway.pacer import Urgency
+from actors.vocab.instruments import Instrument
 from actors.vocab.market import Side
 from actors.vocab.orders import Fill, LeasedOrder, LeasedReplace, OrderRow, OrderState, OrderUpdate
 from actors.vocab.units import NS_PER_MS, NS_PER_US
@@ -442,13 +445,17 @@ class OrderDesk:
         if instrument is None or not core.ledger.is_numbered:
             return False
         order = core.table.find(fill.symbol, fill.client_id, fill.venue_order_id)
-        entries = core.ledger.book(fill, order, instrument, ours=ours or order is not None)
-        if not entries:
+        booked = core.ledger.book(fill, order, instrument, ours=ours or order is not None)
+        if booked is None:
             return False
-        core.touch(fill.symbol)
+        entries: list[Entry] = [booked]
+        paid_in = self._fee_instrument(fill, instrument)
+        if paid_in is not None:
+            entries += core.ledger.move_base(paid_in, -Decimal(fill.fee or "0"), "fee in base", fill.event_ns)
         core.counters["fills"] += 1
-        owner = self._owner(fill.symbol)
         for entry in entries:
+            core.touch(entry.symbol)
+            owner = self._owner(entry.symbol)
             if core.risk_up:  # else it is sent with all that is not journalled when risk is back
                 core.out.append(ToRisk(entry))
             if owner:
@@ -464,6 +471,14 @@ class OrderDesk:
             last = order.filled_lots >= max(order.lots, order.pending_lots)
             self._move(order, LifeEvent.FILL_LAST if last else LifeEvent.FILL, say=True)
         return True
+
+    def _fee_instrument(self, fill: VenueFill, instrument: Instrument) -> Instrument | None:
+        """The spot symbol whose coin pays the fee: the traded one, another (BNB), or None."""
+        if instrument.market != "spot" or fill.fee_asset == instrument.quote:
+            return None
+        if fill.fee_asset == instrument.base:
+            return instrument
+        return next((row for row in self._core.instruments.values() if row.base == fill.fee_asset), None)
 
     def adopt(
         self, symbol: str, client_id: str, venue_order_id: str, side: Side, price: int, lots: int

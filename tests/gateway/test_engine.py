@@ -919,6 +919,22 @@ def test_fee_in_the_base_coin_takes_a_lot_once_it_adds_up() -> None:
 # --- the end --------------------------------------------------------------------------------------------------
 
 
+def test_fee_in_another_coin_that_we_trade_is_taken_from_its_symbol() -> None:
+    held = (Position("BTCUSDT", 5, 0.0), Position("BNBUSDT", 1_000, 0.0))
+    bench = Bench("binance_spot", ("BTCUSDT", "BNBUSDT")).start(positions=held)
+    bench.hello()
+    bench.fill(bench.live(), 3, fee="0.005", fee_asset="BNB")
+
+    (adjust,) = bench.reported(PositionAdjust)
+    assert (adjust.symbol, adjust.position_lots, adjust.amount, adjust.reason) == (
+        "BNBUSDT",
+        -5,
+        "-0.005",
+        "fee in base",
+    )
+    assert bench.engine.exposure("BTCUSDT").position_lots == 3
+
+
 def test_stop_cancels_all_and_says_when_nothing_lives(bench: Bench) -> None:
     request = bench.live()
     bench.send(StopAsked("operator"))
