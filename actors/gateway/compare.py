@@ -74,6 +74,8 @@ class Comparison:
         self._fundings = Fundings(started_ms)
         # symbol -> venue order id -> (side, unfilled lots) of orders that are not ours
         self._foreign: dict[str, dict[str, tuple[Side, int]]] = {}
+        # (symbol, venue order id) of those the stream has told of since open orders were asked for: its word is newer
+        self._foreign_told: dict[tuple[str, str], None] = {}
         # fills counted per symbol when positions were asked for: a fill in between makes the answer useless
         self._fills_before: dict[str, int] = {}
         self._differed: dict[str, int] = {}  # symbol -> venue's lots less ours at the last look
@@ -130,6 +132,7 @@ class Comparison:
             request: VenueOpenOrdersQuery | VenueTradesQuery | VenuePositionsQuery | VenueFundingQuery
             if isinstance(ask, AskOrders):
                 request = VenueOpenOrdersQuery(number)
+                self._foreign_told.clear()
             elif isinstance(ask, AskPositions):
                 request = VenuePositionsQuery(number)
                 self._fills_before = {symbol: core.ledger.account(symbol).fills_count for symbol in core.instruments}
@@ -224,6 +227,7 @@ class Comparison:
                     OpenOrder(m.client_id, m.venue_order_id, m.symbol, m.side, m.price_ticks, m.lots, m.filled_lots, 0)
                 )
             return
+        self._foreign_told[(m.symbol, m.venue_order_id)] = None
         orders = self._foreign.setdefault(m.symbol, {})
         if alive and m.lots > m.filled_lots:
             if m.venue_order_id not in orders:
@@ -254,7 +258,12 @@ class Comparison:
 
     def _take_foreign(self, rows: list[OpenOrder]) -> None:
         before, self._foreign = self._foreign, {}
+        for symbol, number in self._foreign_told:
+            if number in before.get(symbol, {}):
+                self._foreign.setdefault(symbol, {})[number] = before[symbol][number]
         for row in rows:
+            if (row.symbol, row.venue_order_id) in self._foreign_told:
+                continue
             if row.venue_order_id not in before.get(row.symbol, {}):
                 self._core.counters["foreign_orders"] += 1
             orders = self._foreign.setdefault(row.symbol, {})

@@ -9,7 +9,7 @@ from actors.gateway.commands import FromRisk, RiskLink
 from actors.vocab.control import Instruments
 from actors.vocab.leases import BlockGrant, JournalledSymbol
 from actors.vocab.market import Side
-from actors.vocab.orders import Fill, OrderState
+from actors.vocab.orders import Fill, OpenOrder, OrderState
 from actors.vocab.units import NS_PER_MS, NS_PER_S
 from actors.vocab.venue_io import (
     Position,
@@ -19,6 +19,7 @@ from actors.vocab.venue_io import (
     VenueFill,
     VenueOpenOrders,
     VenueOpenOrdersQuery,
+    VenueOrder,
     VenuePositions,
     VenuePositionsQuery,
     VenueQueryOrder,
@@ -196,3 +197,20 @@ def test_two_spot_symbols_of_one_coin_are_refused_before_anything_is_booked() ->
     assert not bench.engine.is_open
     assert "BTCUSDT and BTCUSDC share one balance of BTC" in bench.engine.closed_reason
     assert bench.engine.core.ledger.again(0) == []
+
+
+def test_the_stream_knows_foreign_orders_better_than_an_older_question() -> None:
+    def told(number: str, state: OrderState, lots: int = 5) -> VenueOrder:
+        return VenueOrder(0, SYMBOL, "web_1", number, Side.SELL, state, MID, lots, 0, 7)
+
+    def listed(number: str) -> OpenOrder:
+        return OpenOrder("web_1", number, SYMBOL, Side.SELL, MID, 5, 0, 0)
+
+    bench = Bench().start()
+    bench.send(told("v1", OrderState.OPEN))
+    bench.send(told("v2", OrderState.OPEN))
+    (query,) = bench.written(VenueOpenOrdersQuery, bench.later(30_000))
+    bench.send(told("v1", OrderState.CANCELLED))
+    bench.send(told("v3", OrderState.OPEN, lots=7))
+    bench.send(VenueOpenOrders(query.request_no, "", (listed("v1"), listed("v4"))))
+    assert bench.engine.comparison.foreign_lots(SYMBOL) == (0, 12)  # v3 and v4; v2 ended unseen
