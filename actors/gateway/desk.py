@@ -324,8 +324,11 @@ class OrderDesk:
         event = _SEEN.get(seen.state, LifeEvent.SEEN_LIVE)
         if event is LifeEvent.SEEN_FILLED:
             order.venue_filled_lots = max(order.venue_filled_lots, seen.lots)
-        if event is LifeEvent.SEEN_LIVE and not dated and not self._agree(order, seen, asked_ns):
-            return order
+        if event is LifeEvent.SEEN_LIVE:
+            # Dated news tell nothing of a lost replace: the queries go on.
+            is_lost = dated and order.state is OrderState.UNKNOWN and order.pending_lots >= 0
+            if is_lost or (not dated and not self._agree(order, seen, asked_ns)):
+                return order
         self._move(order, event, reason=seen.reason)
         return order
 

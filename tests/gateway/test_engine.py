@@ -352,6 +352,23 @@ def test_lost_replace_may_be_carried_out_until_its_stamp_is_too_old(bench: Bench
     assert bench.engine.exposure(SYMBOL).open_buy_lots == 10
 
 
+def test_news_from_before_a_lost_replace_does_not_end_its_queries(bench: Bench) -> None:
+    order = bench.order(lots=10)
+    bench.say(order)
+    (place,) = bench.written(VenuePlace)
+    bench.ack(place)
+    bench.now_ns += NS_PER_MS
+    bench.say(bench.change(order, lots=15))
+    bench.ack(bench.written(VenueReplace)[0])
+    bench.say(bench.change(order, lots=20))
+    bench.reject(bench.written(VenueReplace)[0], FaultKind.UNKNOWN_OUTCOME)
+
+    bench.seen(place, OrderState.OPEN)  # the stream's word of the order as it was first
+    assert bench.state(place) is OrderState.UNKNOWN
+    assert bench.engine.exposure(SYMBOL).open_buy_lots == 20
+    assert bench.written(VenueQueryOrder, bench.later(2_100))
+
+
 def test_spot_change_is_a_cancel_and_then_a_place_of_the_rest() -> None:
     bench = Bench("binance_spot").start()
     bench.hello()
