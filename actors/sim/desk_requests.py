@@ -13,6 +13,7 @@ from actors.sim.faults import Fate, RequestFate
 from actors.sim.filters import Refusal
 from actors.sim.messages import ClientRequest, Execution, Reply, SimCommand
 from actors.sim.orders import SimOrder
+from actors.venues.server_requests import CancelReplace
 from actors.vocab.instruments import Instrument
 from actors.vocab.orders import OrderState
 from actors.vocab.units import NS_PER_MS
@@ -169,6 +170,10 @@ class DeskRequests(DeskQueries):
     def _replace(self, request: ClientRequest, asked: VenueReplace, now_ns: int, out: list[SimCommand]) -> Reply:
         order = self._find_open(request.account, asked.symbol, asked.client_id, asked.venue_order_id)
         in_place = self.market == "perp" or not asked.new_client_id
+        if order is None and isinstance(asked, CancelReplace) and asked.allow_failure:
+            unknown = self._reject(request, filters.UNKNOWN_CANCEL, client_id=asked.client_id).event
+            placed = self._place(request, self._place_of(asked), now_ns, out)
+            return msgspec.structs.replace(placed, uncancelled=unknown)
         if order is None:
             refusal = filters.UNKNOWN_QUERY if self.market == "perp" else filters.UNKNOWN_CANCEL
             return self._refuse(request, refusal, asked.symbol, asked.client_id, now_ns)
@@ -218,19 +223,25 @@ class DeskRequests(DeskQueries):
     def _cancel_replace(
         self, request: ClientRequest, asked: VenueReplace, order: SimOrder, now_ns: int, out: list[SimCommand]
     ) -> Reply:
-        """Spot: cancel, then place under the new id with `lots` as its whole size (STOP_ON_FAILURE)."""
+        """Spot: cancel, then place under the new id with `lots` as its whole size."""
         self._end(order, OrderState.CANCELLED, Execution.CANCELED, "replaced", now_ns, out)
-        place = VenuePlace(
+        replaced = self.ledger.row(order)
+        placed = self._place(request, self._place_of(asked, order.post_only), now_ns, out)
+        return msgspec.structs.replace(placed, replaced=replaced)
+
+    def _place_of(self, asked: VenueReplace, post_only: bool = True) -> VenuePlace:
+        """The second half of a cancel-replace; `post_only` where the request does not say."""
+        free = asked if isinstance(asked, CancelReplace) else None
+        return VenuePlace(
             request_no=asked.request_no,
             symbol=asked.symbol,
             client_id=asked.new_client_id,
-            side=order.side,
+            side=asked.side,
             price_ticks=asked.price_ticks,
             lots=asked.lots,
-            post_only=order.post_only,
-            reduce_only=order.reduce_only,
+            post_only=free.post_only if free else post_only,
+            market=free is not None and free.market,
         )
-        return self._place(request, place, now_ns, out)
 
     def _cancel(self, request: ClientRequest, asked: VenueCancel, now_ns: int, out: list[SimCommand]) -> Reply:
         order = self._find_open(request.account, asked.symbol, asked.client_id, asked.venue_order_id)

@@ -23,6 +23,7 @@ from actors.vocab.venue_io import (
     RateUsage,
     TopOfBook,
     VenueEvent,
+    VenueReject,
     VenueRequest,
 )
 
@@ -42,6 +43,8 @@ class Reply(Record, frozen=True):
     request_no: int
     event: VenueEvent
     order: LedgerOrder | None = None
+    replaced: LedgerOrder | None = None  # row of the order that a cancel-replace has ended
+    uncancelled: VenueReject | None = None  # why it could not be ended, where the new order was tried all the same
     status: int = 0  # HTTP status an injected fault asks for; 0: the usual one of the event
 
 

@@ -86,6 +86,8 @@ class VenueAnswers:
             told.event,
             now_ms=self._now_ms,
             order=told.order,
+            replaced=told.replaced,
+            uncancelled=told.uncancelled,
             usage=self._desk.exchange.usage(call.account, self._desk.clock.now_ns()),
             status=told.status,
         )

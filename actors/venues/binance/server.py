@@ -58,6 +58,7 @@ from actors.vocab.venue_io import (
     RateUsage,
     TopOfBook,
     VenueEvent,
+    VenueReject,
 )
 
 __all__ = ["BinanceServer", "Ticker", "combined", "notice", "wrap_private"]
@@ -185,17 +186,25 @@ class BinanceServer:
         now_ms: int,
         order: LedgerOrder | None = None,
         replaced: LedgerOrder | None = None,
+        uncancelled: VenueReject | None = None,
         usage: RateUsage = NO_USAGE,
         status: int = 0,
     ) -> Reply:
         """Answer of the exchange: `VenueAck`, `VenueOrder`, `VenueCountdownAck` or `VenueReject`.
 
-        `order` is the row after it (spot cancelReplace: of the new order, `replaced` of the old one). Without them the
-        answer holds what event and request tell. A reject of a cancelReplace that names the new client id says that
-        the old order has ended. `status` overrides the HTTP status (injected faults).
+        `order` is the row after it; without it the answer holds what event and request tell. Spot cancelReplace:
+        `order` is the new order's, `replaced` the old one's row where it has ended, `uncancelled` why it has not where
+        the new one was tried all the same. `status` overrides the HTTP status (injected faults).
         """
         return self._orders.order(
-            call, event, now_ms=now_ms, order=order, replaced=replaced, usage=usage, status=status
+            call,
+            event,
+            now_ms=now_ms,
+            order=order,
+            replaced=replaced,
+            uncancelled=uncancelled,
+            usage=usage,
+            status=status,
         )
 
     def refuse(

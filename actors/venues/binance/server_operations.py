@@ -24,6 +24,7 @@ from actors.venues.binance.metadata import RATE_LIMITS, encode_exchange_info
 from actors.venues.binance.server_auth import Refused
 from actors.venues.binance.server_endpoints import OPEN_ORDERS_WEIGHTS, WEIGHTS
 from actors.venues.binance.server_forms import Forms
+from actors.venues.server_requests import CancelReplace
 from actors.vocab.errors import VenueFault
 from actors.vocab.instruments import Instrument
 from actors.vocab.market import Side
@@ -243,17 +244,24 @@ class Operations:
         )
 
     def _cancel_replace(self, asked: _Asked) -> OrderCall:
-        """`lots` is the new order's size: the client has taken the filled part off already."""
+        """`lots` is the new order's size: the client has taken the filled part off already.
+
+        The new order's filters come before the cancel (rest-api.md § Cancel an Existing Order and Send a New Order).
+        """
         row, side, kind = self._order_head(asked)
-        if asked.text("cancelReplaceMode") != "STOP_ON_FAILURE" or kind == "MARKET":
+        mode = asked.text("cancelReplaceMode")
+        if mode not in ("STOP_ON_FAILURE", "ALLOW_FAILURE"):
             raise Refused(-1145, "Invalid cancelReplaceMode.")
-        if not self._post_only(asked, kind):
-            raise Refused(-1116, "Invalid orderType.")  # a replace keeps being post-only here
-        lots, ticks = self._lots(row, asked.text("quantity")), self._ticks(row, asked.text("price"))
-        self._check_notional(row, ticks, lots)
+        if asked.params.get("cancelRestrictions"):
+            raise Refused(-1104, "Not all sent parameters were read; 'cancelRestrictions' is not simulated.")
+        market = kind == "MARKET"
+        lots = self._lots(row, asked.text("quantity"))
+        ticks = 0 if market else self._ticks(row, asked.text("price"))
+        if not market:
+            self._check_notional(row, ticks, lots)
         client_id, order_id = self._which(asked, client="cancelOrigClientOrderId", order="cancelOrderId")
         return asked.order_call(
-            VenueReplace(
+            CancelReplace(
                 request_no=asked.request_no,
                 symbol=row.symbol,
                 client_id=client_id,
@@ -262,6 +270,9 @@ class Operations:
                 side=side,
                 price_ticks=ticks,
                 lots=lots,
+                post_only=self._post_only(asked, kind),
+                market=market,
+                allow_failure=mode == "ALLOW_FAILURE",
             )
         )
 

@@ -15,7 +15,6 @@ from actors.venues.ledger import (
 )
 from actors.vocab.errors import OurFault
 from actors.vocab.market import Side
-from actors.vocab.orders import OrderState
 from actors.vocab.units import NS_PER_MS
 from actors.vocab.venue_io import (
     FaultKind,
@@ -31,6 +30,8 @@ from actors.vocab.venue_io import (
     VenueReplace,
 )
 
+PARTLY_REPLACED: Final = "Order cancel-replace partially failed."
+
 
 class OrderReplies(Forms):
     """Spells what the exchange said about one request."""
@@ -43,11 +44,12 @@ class OrderReplies(Forms):
         now_ms: int,
         order: LedgerOrder | None,
         replaced: LedgerOrder | None,
+        uncancelled: VenueReject | None,
         usage: RateUsage,
         status: int,
     ) -> Reply:
         if isinstance(event, VenueReject):
-            return self._reject(call, event, replaced, usage, status, now_ms)
+            return self._reject(call, event, replaced, uncancelled, usage, status, now_ms)
         if isinstance(event, VenueCountdownAck):
             name = self._spellers[event.symbol].name
             return self.value({"symbol": name, "countdownTime": str(event.countdown_ms)}, call.ws_id, usage)
@@ -58,14 +60,12 @@ class OrderReplies(Forms):
             raise OurFault(f"{call.operation} is not answered by {event!r}")
         row = self._row(call, event, order, now_ms)
         if isinstance(call.request, VenueReplace) and not self._perp:
-            old = self._old_row(call.request, replaced, now_ms)
-            both = {
-                "cancelResult": "SUCCESS",
-                "newOrderResult": "SUCCESS",
-                "cancelResponse": old,
-                "newOrderResponse": row,
-            }
-            return self.value(both, call.ws_id, usage)
+            if uncancelled is not None:
+                halves = _halves("FAILURE", "SUCCESS", self._why(uncancelled), row)
+                return self._partly(call, halves, usage)
+            if replaced is None:
+                raise OurFault(f"{event.symbol}: a cancelReplace is answered with the row of the order that it ended")
+            return self.value(_halves("SUCCESS", "SUCCESS", self._old_row(replaced), row), call.ws_id, usage)
         return self.value(row, call.ws_id, usage)
 
     def _reject(
@@ -73,12 +73,13 @@ class OrderReplies(Forms):
         call: OrderCall,
         event: VenueReject,
         replaced: LedgerOrder | None,
+        uncancelled: VenueReject | None,
         usage: RateUsage,
         status: int,
         now_ms: int,
     ) -> Reply:
         if isinstance(call.request, VenueReplace) and not self._perp and status == 0 and event.kind not in _AT_THE_DOOR:
-            return self._half_replaced(call, call.request, event, replaced, usage)
+            return self._half_replaced(call, event, replaced, uncancelled, usage)
         wait_s = -(-event.retry_after_ms // 1000)
         return self.refuse(
             call,
@@ -94,29 +95,27 @@ class OrderReplies(Forms):
     def _half_replaced(
         self,
         call: OrderCall,
-        request: VenueReplace,
         event: VenueReject,
         replaced: LedgerOrder | None,
+        uncancelled: VenueReject | None,
         usage: RateUsage,
     ) -> Reply:
         """-2021 when the old order has ended and the new one failed, -2022 when the cancel failed already."""
-        code, text, _ = spell(self._market, event.kind, event.code, event.text)
-        why = {"code": code, "msg": text}
-        if event.client_id == request.new_client_id != request.client_id:
-            data: dict[str, Any] = {
-                "cancelResult": "SUCCESS",
-                "newOrderResult": "FAILURE",
-                "cancelResponse": self._old_row(request, replaced, 0),
-                "newOrderResponse": why,
-            }
-            return self.error(-2021, "Order cancel-replace partially failed.", 409, call.ws_id, data=data, usage=usage)
-        data = {
-            "cancelResult": "FAILURE",
-            "newOrderResult": "NOT_ATTEMPTED",
-            "cancelResponse": why,
-            "newOrderResponse": None,
-        }
+        why = self._why(event)
+        if replaced is not None:
+            return self._partly(call, _halves("SUCCESS", "FAILURE", self._old_row(replaced), why), usage)
+        if uncancelled is not None:
+            data = _halves("FAILURE", "FAILURE", self._why(uncancelled), why)
+        else:
+            data = _halves("FAILURE", "NOT_ATTEMPTED", why, None)
         return self.error(-2022, "Order cancel-replace failed.", 400, call.ws_id, data=data, usage=usage)
+
+    def _partly(self, call: OrderCall, halves: dict[str, Any], usage: RateUsage) -> Reply:
+        return self.error(-2021, PARTLY_REPLACED, 409, call.ws_id, data=halves, usage=usage)
+
+    def _why(self, event: VenueReject) -> dict[str, Any]:
+        code, text, _ = spell(self._market, event.kind, event.code, event.text)
+        return {"code": code, "msg": text}
 
     def _row(
         self, call: OrderCall, event: VenueAck | VenueOrder, order: LedgerOrder | None, now_ms: int
@@ -144,20 +143,8 @@ class OrderReplies(Forms):
             spelled["updateTime"] = time_ms
         return spelled
 
-    def _old_row(self, request: VenueReplace, replaced: LedgerOrder | None, now_ms: int) -> dict[str, Any]:
-        row = replaced or LedgerOrder(
-            symbol=request.symbol,
-            client_id=request.client_id,
-            venue_order_id=request.venue_order_id or "0",
-            side=request.side,
-            state=OrderState.CANCELLED,
-            price_ticks=request.price_ticks,
-            lots=request.lots,
-            filled_lots=0,
-            filled_quote="0",
-            created_ms=now_ms,
-            updated_ms=now_ms,
-        )
+    def _old_row(self, row: LedgerOrder) -> dict[str, Any]:
+        """The cancelled half of a cancelReplace."""
         spelled = self.order_row(row)
         spelled["origClientOrderId"] = row.client_id
         spelled["clientOrderId"] = f"cancel_{row.venue_order_id}"
@@ -235,6 +222,15 @@ _AT_THE_DOOR: Final = frozenset(
         FaultKind.BAD_REQUEST,
     }
 )
+
+
+def _halves(cancel: str, place: str, cancelled: Any, placed: Any) -> dict[str, Any]:
+    return {
+        "cancelResult": cancel,
+        "newOrderResult": place,
+        "cancelResponse": cancelled,
+        "newOrderResponse": placed,
+    }
 
 
 def _from_event(call: OrderCall, event: VenueAck | VenueOrder) -> LedgerOrder:

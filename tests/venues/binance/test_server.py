@@ -256,7 +256,7 @@ def test_cancel_replace_by_order_id() -> None:
     assert isinstance(call, OrderCall)
     assert isinstance(call.request, VenueReplace)
     assert (call.request.venue_order_id, call.request.client_id, call.request.new_client_id) == ("9", "", "n")
-    params["cancelReplaceMode"] = "ALLOW_FAILURE"
+    params["cancelReplaceMode"] = "SOMEHOW"
     assert fault(ask(SPOT, "POST", "/api/v3/order/cancelReplace", params)) == (400, -1145)
 
 

@@ -13,6 +13,7 @@ from actors.venues.binance.calls import Done, LedgerQuery, OrderCall, PrivateCal
 from actors.venues.binance.trading import BinanceTrading
 from actors.venues.dialect import HttpRequest, WsCall
 from actors.venues.ledger import LedgerAccount, LedgerBalance, LedgerOrder, LedgerPosition, LedgerTrade
+from actors.venues.server_requests import CancelReplace
 from actors.vocab.errors import ConfigError, OurFault, VenueFault
 from actors.vocab.market import Side
 from actors.vocab.orders import OpenOrder, OrderState
@@ -117,7 +118,11 @@ def test_order_requests_survive_the_wire(venue: str, ws: bool, data) -> None:
     call = read_back(ENDS[venue, ws], request)
 
     assert isinstance(call, OrderCall), call
-    assert (call.request, call.account) == (request, "main")
+    # A cancelReplace says more than our request does; what ours says is in it.
+    said = type(request)(*(getattr(call.request, name) for name in request.__struct_fields__))
+    assert (said, call.account) == (request, "main")
+    if isinstance(call.request, CancelReplace):
+        assert (call.request.post_only, call.request.allow_failure) == (True, False)
 
 
 def test_spot_replaces_with_the_unfilled_rest() -> None:

@@ -1,0 +1,136 @@
+"""What a client of any make sees of a simulated venue: real sockets, and the exchange that makes its own market."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeVar
+
+import aiohttp
+
+from actors.sim.exchange import SimExchange
+from actors.sim.flow import MarketProfile
+from actors.transport.identity import SystemClock
+from actors.transport.venue_desk import VenueClock
+from actors.transport.venue_server import VenueServer
+from actors.venues.binance.calls import ServerAccount
+from actors.venues.binance.server import BinanceServer
+from actors.venues.dialect import Credentials
+from actors.vocab.instruments import Market
+from actors.vocab.units import NS_PER_MS
+from tests.sim.desk_helpers import instrument, still
+from tests.transport.venue_fakes import KEY, SECRET, Venue
+
+T = TypeVar("T")
+SYMBOL = "AAAUSDT"
+
+
+@contextlib.asynccontextmanager
+async def trading(market: Market, **changes: Any) -> AsyncIterator[Venue]:
+    """A venue of one symbol at 100 USDT, tick 0.01, lot 0.1; nobody takes."""
+    clock = VenueClock(SystemClock())
+    exchange = SimExchange(
+        venue=f"binance_{market}",
+        instruments=[instrument(market=market, **changes)],
+        prices={SYMBOL: 100.0},
+        settings=still(spot_coins_usd=50_000.0),
+        seed=1,
+        start_ms=clock.now_ns() // NS_PER_MS,
+        profiles={SYMBOL: MarketProfile(0.8, 1_000_000.0)},
+    )
+    exchange.open_account("sim", clock.now_ns())
+    dialect = BinanceServer(exchange.venue, exchange.instruments(), [ServerAccount("sim", Credentials(KEY, SECRET))])
+    server = VenueServer(dialect=dialect, exchange=exchange, clock=clock, market=market)
+    port = await server.start()
+    async with aiohttp.ClientSession() as http:
+        try:
+            yield Venue(server, exchange, port, http)  # type: ignore[arg-type]  # a real exchange, no fake
+        finally:
+            await server.stop()
+
+
+def seen(market: Market, scene: Callable[[Venue], Awaitable[T]], **changes: Any) -> T:
+    async def play() -> T:
+        async with trading(market, **changes) as venue:
+            return await scene(venue)
+
+    return asyncio.run(play())
+
+
+ORDER = {"symbol": SYMBOL, "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": "2", "price": "90"}
+PATHS = {"spot": "/api/v3", "perp": "/fapi/v1"}
+
+
+async def place(venue: Venue, market: Market, **changes: str) -> tuple[int, Any]:
+    """An order at 90, far below the market; a change to "" leaves the parameter out."""
+    params = {name: value for name, value in {**ORDER, **changes}.items() if value}
+    status, body, _ = await venue.signed("POST", f"{PATHS[market]}/order", **params)
+    return status, body
+
+
+# --- cancelReplace ------------------------------------------------------------------------------------------------
+
+
+async def replace(venue: Venue, old: str, **changes: str) -> tuple[int, Any]:
+    params = {**ORDER, "cancelReplaceMode": "STOP_ON_FAILURE", "cancelOrigClientOrderId": old, **changes}
+    status, body, _ = await venue.signed(
+        "POST", "/api/v3/order/cancelReplace", **{name: value for name, value in params.items() if value}
+    )
+    return status, body
+
+
+def test_the_new_order_of_a_cancel_replace_is_what_its_own_parameters_say() -> None:
+    async def scene(venue: Venue) -> Any:
+        await place(venue, "spot", newClientOrderId="old")
+        return await replace(venue, "old", side="SELL", price="110", quantity="3", newClientOrderId="new")
+
+    status, body = seen("spot", scene)
+
+    assert (status, body["cancelResult"], body["newOrderResult"]) == (200, "SUCCESS", "SUCCESS")
+    new = body["newOrderResponse"]
+    assert (new["side"], new["price"], new["origQty"], new["type"]) == ("SELL", "110.00", "3.0", "LIMIT")
+
+
+def test_the_cancelled_half_of_a_cancel_replace_is_the_old_orders_row() -> None:
+    async def scene(venue: Venue) -> Any:
+        _, old = await place(venue, "spot", newClientOrderId="old")
+        _, body = await replace(venue, "old", price="80", quantity="5", newClientOrderId="old")
+        return old, body["cancelResponse"]
+
+    old, row = seen("spot", scene)
+
+    assert (row["orderId"], row["origClientOrderId"], row["status"]) == (old["orderId"], "old", "CANCELED")
+    assert (row["price"], row["origQty"]) == ("90.00", "2.0")
+
+
+def test_a_post_only_replacement_at_a_taking_price_fails_after_the_cancel() -> None:
+    async def scene(venue: Venue) -> Any:
+        await place(venue, "spot", newClientOrderId="old")
+        answer = await replace(venue, "old", type="LIMIT_MAKER", timeInForce="", price="110")
+        return answer, (await venue.signed("GET", "/api/v3/openOrders", symbol=SYMBOL))[1]
+
+    (status, body), left = seen("spot", scene)
+
+    assert (status, body["code"], body["data"]["newOrderResponse"]["code"]) == (409, -2021, -2010)
+    assert (body["data"]["cancelResult"], body["data"]["newOrderResult"]) == ("SUCCESS", "FAILURE")
+    assert left == []
+
+
+def test_a_failed_cancel_stops_the_replacement_or_does_not_as_the_mode_says() -> None:
+    async def scene(venue: Venue) -> list[Any]:
+        return [
+            await replace(venue, "nothing"),
+            await replace(venue, "nothing", cancelReplaceMode="ALLOW_FAILURE"),
+            await replace(
+                venue, "nothing", cancelReplaceMode="ALLOW_FAILURE", type="LIMIT_MAKER", timeInForce="", price="110"
+            ),
+        ]
+
+    stopped, placed, neither = seen("spot", scene)
+
+    assert (stopped[0], stopped[1]["code"], stopped[1]["data"]["newOrderResult"]) == (400, -2022, "NOT_ATTEMPTED")
+    data = placed[1]["data"]
+    assert (placed[0], placed[1]["code"], data["cancelResponse"]["code"]) == (409, -2021, -2011)
+    assert (data["newOrderResult"], data["newOrderResponse"]["status"]) == ("SUCCESS", "NEW")
+    assert (neither[0], neither[1]["code"], neither[1]["data"]["newOrderResult"]) == (400, -2022, "FAILURE")
