@@ -211,6 +211,8 @@ class VenueAnswers:
                 return dialect.answer_private(call)
             case "subscribe" if listener is not None:
                 return dialect.answer_private(call, subscription_id=users.subscribe(listener, call.account))
+            case "subscriptions" if listener is not None:
+                return dialect.answer_private(call, subscriptions=users.subscriptions(listener))
             case "unsubscribe" if listener is not None:
                 users.unsubscribe(listener, call.subscription_id)
                 return dialect.answer_private(call, subscription_id=call.subscription_id)

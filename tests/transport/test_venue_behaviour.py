@@ -134,3 +134,42 @@ def test_a_failed_cancel_stops_the_replacement_or_does_not_as_the_mode_says() ->
     assert (placed[0], placed[1]["code"], data["cancelResponse"]["code"]) == (409, -2021, -2011)
     assert (data["newOrderResult"], data["newOrderResponse"]["status"]) == ("SUCCESS", "NEW")
     assert (neither[0], neither[1]["code"], neither[1]["data"]["newOrderResult"]) == (400, -2022, "FAILURE")
+
+
+# --- the websocket API --------------------------------------------------------------------------------------------
+
+
+def test_the_user_stream_opens_by_signature_alone_where_nobody_logged_on() -> None:
+    async def scene(venue: Venue) -> list[Any]:
+        ws = await venue.dial("/ws-api/v3")
+        asked = [
+            ("userDataStream.subscribe", {}),
+            ("userDataStream.subscribe", {"apiKey": KEY}),
+            ("session.subscriptions", {}),
+            ("userDataStream.subscribe.signature", venue.ws_params()),
+            ("session.subscriptions", {}),
+        ]
+        answers = []
+        for method, params in asked:
+            await ws.send_json({"id": method[-36:], "method": method, "params": params})
+            answers.append(await ws.receive_json())
+        return answers
+
+    bare, keyed, none, signed, one = seen("spot", scene)
+
+    assert [(bare["status"], bare["error"]["code"]), (keyed["status"], keyed["error"]["code"])] == [(401, -2015)] * 2
+    assert (none["result"], signed["status"]) == ([], 200)
+    assert one["result"] == [signed["result"]]
+
+
+def test_a_request_id_has_36_characters_at_most() -> None:
+    async def scene(venue: Venue) -> list[Any]:
+        api, streams = await venue.dial("/ws-api/v3"), await venue.dial("/ws")
+        answers = []
+        for number in ("i" * 36, "i" * 37, 1.5, -7, None):
+            await api.send_json({"id": number, "method": "ping"})
+            answers.append((await api.receive_json())["status"])
+        await streams.send_json({"id": "i" * 37, "method": "SUBSCRIBE", "params": ["aaausdt@trade"]})
+        return [*answers, (await streams.receive_json())["error"]["code"]]
+
+    assert seen("spot", scene) == [200, 400, 400, 200, 200, 2]

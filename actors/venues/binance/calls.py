@@ -74,7 +74,8 @@ class LedgerQuery(msgspec.Struct, frozen=True):
 
 
 class PrivateCall(msgspec.Struct, frozen=True):
-    """The private stream: "start" | "keep" | "close" a listen key (USD-M), "subscribe" | "unsubscribe" (spot).
+    """The private stream: "start" | "keep" | "close" a listen key (USD-M), "subscribe" | "unsubscribe" |
+    "subscriptions" (spot).
 
     The shell carries it out, then `answer_private(call, …)`.
     """

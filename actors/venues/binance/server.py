@@ -136,6 +136,9 @@ class BinanceServer:
                 request = _frame.decode(frame)
             except msgspec.DecodeError:
                 raise Refused(-1135, "Invalid JSON in request.", 400) from None
+            if not _is_id(request.id):
+                text = "Illegal characters found in parameter 'id'; legal range is '^[a-zA-Z0-9-_]{1,36}$'."
+                raise Refused(-1100, text)
             ws_id = msgspec.json.encode(request.id).decode()
             operation = WS_OPERATIONS[self._market].get(request.method)
             if operation is None:
@@ -157,6 +160,10 @@ class BinanceServer:
     ) -> str:
         if security is Security.NONE:
             return ""
+        if security is Security.SESSION:
+            if not logon:
+                raise Refused(-2015, "Invalid API-key, IP, or permissions for action.", 401)
+            return logon
         if "apiKey" not in params and logon:
             if security is Security.SIGNED:
                 self._door.check_time(params, now_ms)
@@ -269,9 +276,16 @@ class BinanceServer:
         """Account, balances, positions or commission rates, as `call.operation` asks."""
         return self._accounts.account(call, account, now_ms)
 
-    def answer_private(self, call: PrivateCall, *, listen_key: str = "", subscription_id: int = 0) -> Reply:
-        """`listen_key` "" on "start" or "keep" says that there is none."""
-        return self._accounts.private(call, listen_key, subscription_id)
+    def answer_private(
+        self,
+        call: PrivateCall,
+        *,
+        listen_key: str = "",
+        subscription_id: int = 0,
+        subscriptions: Sequence[int] = (),
+    ) -> Reply:
+        """`listen_key` "" on "start" or "keep" says that there is none. `subscriptions` lists the connection's."""
+        return self._accounts.private(call, listen_key, subscription_id, subscriptions)
 
     def with_usage(self, reply: Reply, usage: RateUsage) -> Reply:
         """Add the venue's count headers to an HTTP reply."""
@@ -307,6 +321,9 @@ class BinanceServer:
             request = _frame.decode(frame)
         except msgspec.DecodeError:
             return StreamCommand("", (), b'{"error":{"code":3,"msg":"Invalid JSON: expected value"},"id":null}')
+        if not _is_id(request.id):
+            text = "Invalid request: request ID must be an integer or a string of at most 36 characters"
+            return StreamCommand("", (), b'{"error":{"code":2,"msg":"%s"},"id":null}' % text.encode())
         request_id = msgspec.json.encode(request.id).decode()
         params = request.params if isinstance(request.params, list) else []
         done = f'{{"result":null,"id":{request_id}}}'.encode()
@@ -360,6 +377,15 @@ class BinanceServer:
             positions=positions,
             reason=reason,
         )
+
+
+def _is_id(value: Any) -> bool:
+    """int64, string of at most 36 characters, or nothing (web-socket-api.md § Request format)."""
+    if isinstance(value, str):
+        return len(value) <= 36
+    if isinstance(value, int) and not isinstance(value, bool):
+        return -(1 << 63) <= value < 1 << 63
+    return value is None
 
 
 def _merged(query: str, body: str) -> dict[str, str]:

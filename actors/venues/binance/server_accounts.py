@@ -203,9 +203,11 @@ class AccountReplies(Forms):
             },
         }
 
-    def private(self, call: PrivateCall, listen_key: str, subscription_id: int) -> Reply:
+    def private(self, call: PrivateCall, listen_key: str, subscription_id: int, subscriptions: Sequence[int]) -> Reply:
         if call.action == "subscribe":
             return self.value({"subscriptionId": subscription_id}, call.ws_id)
+        if call.action == "subscriptions":
+            return self.value([{"subscriptionId": number} for number in subscriptions], call.ws_id)
         if call.action in ("start", "keep"):
             if not listen_key:
                 return self.error(-1125, "This listenKey does not exist.", 400, call.ws_id)

@@ -30,6 +30,7 @@ class Security(enum.Enum):
     NONE = 0
     KEY = 1
     SIGNED = 2
+    SESSION = 3  # websocket API: what `session.logon` has proved, nothing else
 
 
 class Operation(msgspec.Struct, frozen=True):
@@ -151,7 +152,8 @@ WS_OPERATIONS: Final[Mapping[Market, Mapping[str, Operation]]] = {
         "order.amendments": _signed("amendments"),
         "account.commission": _signed("commission"),
         "account.rateLimits.orders": _signed("rateLimits"),
-        "userDataStream.subscribe": _key("userDataStream.subscribe"),
+        "session.subscriptions": _open("session.subscriptions"),
+        "userDataStream.subscribe": Operation("userDataStream.subscribe", Security.SESSION),
         "userDataStream.subscribe.signature": _signed("userDataStream.subscribe"),
         "userDataStream.unsubscribe": _open("userDataStream.unsubscribe"),
     },

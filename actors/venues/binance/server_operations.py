@@ -106,6 +106,7 @@ class Operations:
             "userDataStream.ping": lambda asked: self._private(asked, "keep"),
             "userDataStream.stop": lambda asked: self._private(asked, "close"),
             "userDataStream.subscribe": lambda asked: self._private(asked, "subscribe"),
+            "session.subscriptions": lambda asked: self._private(asked, "subscriptions"),
             "userDataStream.unsubscribe": lambda asked: self._private(asked, "unsubscribe"),
         }
 
