@@ -20,6 +20,9 @@ from actors.vocab.venue_io import FaultKind, VenuePlace, VenueReplace
 
 # After this long without an answer of the exchange the venue says that it does not know what happened (-1007).
 ANSWER_TIMEOUT_S = 10.0
+# Minutes that a candle query may reach back: ten days. What a simulated venue has not kept it makes anew, 25 us each,
+# on the loop that all its clients share.
+HISTORY_MINUTES_MAX = 15_000
 
 _HOUR_MS = 3_600_000
 
@@ -99,7 +102,7 @@ class VenueAnswers:
             case "depth":
                 return self._depth(call, symbol)
             case "klines":
-                return dialect.answer_klines(call, exchange.klines(symbol, call.interval_ms, call.limit))
+                return dialect.answer_klines(call, self._klines(call, symbol))
             case "trades":
                 return dialect.answer_trades(call, exchange.recent_trades(symbol, call.limit))
             case "book_tickers":
@@ -114,6 +117,21 @@ class VenueAnswers:
             case "tickers":
                 return dialect.answer_tickers(call, [self._ticker(name) for name in call.symbols])
         return dialect.refuse(call, FaultKind.BAD_REQUEST, text=f"{call.operation} is not simulated")
+
+    def _klines(self, call: MarketQuery, symbol: str) -> list[Kline]:
+        """Candles that open within [startTime, endTime]: the first of them where a start is named, else the last."""
+        klines = self._desk.exchange.klines
+        if not call.start_ms and not call.end_ms:
+            return klines(symbol, call.interval_ms, call.limit)
+        oldest_ms = call.start_ms or call.end_ms - call.limit * call.interval_ms
+        minutes_max = HISTORY_MINUTES_MAX // (call.interval_ms // 60_000)
+        count = min(max(0, self._now_ms - oldest_ms) // call.interval_ms + 1, max(minutes_max, call.limit))
+        found = [
+            each
+            for each in klines(symbol, call.interval_ms, count)
+            if call.start_ms <= each.open_ms <= (call.end_ms or self._now_ms)
+        ]
+        return found[: call.limit] if call.start_ms else found[-call.limit :]
 
     def _busy(self, symbol: str) -> bool:
         return self._is_ready is not None and not self._is_ready(symbol)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
 
 import aiohttp
+import pytest
 
 from actors.sim.exchange import SimExchange
 from actors.sim.flow import MarketProfile
@@ -173,3 +174,36 @@ def test_a_request_id_has_36_characters_at_most() -> None:
         return [*answers, (await streams.receive_json())["error"]["code"]]
 
     assert seen("spot", scene) == [200, 400, 400, 200, 200, 2]
+
+
+# --- public data --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("market", ["spot", "perp"])
+def test_candles_are_those_of_the_asked_time(market: Market) -> None:
+    async def scene(venue: Venue) -> list[Any]:
+        path, common = f"{PATHS[market]}/klines", {"symbol": SYMBOL, "interval": "5m"}
+        _, newest, _ = await venue.get(path, limit="1", **common)
+        start_ms = newest[0][0] - 36_000_000
+        spans = [
+            {"startTime": start_ms, "limit": 3},
+            {"startTime": start_ms + 1, "endTime": start_ms + 600_000},
+            {"endTime": start_ms, "limit": 2},
+            {"startTime": newest[0][0] + 3_600_000},
+        ]
+        got = [(await venue.get(path, **common, **{k: str(v) for k, v in span.items()}))[1] for span in spans]
+        return [[(row[0] - start_ms) // 300_000 for row in rows] for rows in got]
+
+    assert seen(market, scene) == [[0, 1, 2], [1, 2], [-1, 0], []]
+
+
+def test_the_same_candle_comes_whatever_span_it_was_asked_in() -> None:
+    async def scene(venue: Venue) -> list[Any]:
+        common = {"symbol": SYMBOL, "interval": "1m"}
+        _, whole, _ = await venue.get("/api/v3/klines", limit="900", **common)
+        _, one, _ = await venue.get("/api/v3/klines", startTime=str(whole[7][0]), limit="1", **common)
+        return [whole[7], one[0]]
+
+    whole, one = seen("spot", scene)
+
+    assert whole == one

@@ -149,7 +149,7 @@ class Operations:
 
     def _klines(self, asked: _Asked) -> MarketQuery:
         length_ms = KLINE_INTERVALS_MS.get(asked.text("interval"))
-        if length_ms is None or (self._market == "perp" and length_ms < 60_000):
+        if length_ms is None or length_ms < 60_000:  # candles of a second are not kept
             raise Refused(-1120, "Invalid interval.")
         symbol = self._instrument(asked.text("symbol")).symbol
         return asked.market_query("klines", (symbol,), limit=asked.rows(500, 1500), interval_ms=length_ms)
