@@ -187,6 +187,8 @@ class DeskRequests(DeskQueries):
         """Change an order where it stands; it keeps its ids, and its place in the queue only when it gets smaller."""
         instrument = self._instruments[order.symbol]
         price, lots = asked.price_ticks, asked.lots
+        if asked.side != order.side:
+            return self._refuse(request, filters.OTHER_SIDE, asked.symbol, asked.client_id, now_ns)
         if (price, lots) == (order.price_ticks, order.lots):
             refusal = filters.UNCHANGED_PERP if self.market == "perp" else filters.UNCHANGED_SPOT
             return self._refuse(request, refusal, asked.symbol, asked.client_id, now_ns)

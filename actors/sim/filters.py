@@ -42,6 +42,7 @@ UNCHANGED_PERP = Refusal(FaultKind.UNCHANGED, -5027, "No need to modify the orde
 UNCHANGED_SPOT = Refusal(FaultKind.UNCHANGED, -2038, "Order amend would not change the order.")
 PARTLY_REPLACED = "Order cancel-replace partially failed."  # -2021: the old order is gone, the new one was refused
 INVALID_SYMBOL = Refusal(FaultKind.BAD_REQUEST, -1121, "Invalid symbol.")
+OTHER_SIDE = Refusal(FaultKind.BAD_REQUEST, -1117, "Invalid side.")  # an amendment keeps the side
 NO_COUNTDOWN = Refusal(FaultKind.BAD_REQUEST, -1100, "Illegal characters found in a parameter.")
 HALTED_PERP = Refusal(FaultKind.REJECTED, -4140, "Invalid symbol status for opening position.")
 HALTED_SPOT = Refusal(FaultKind.REJECTED, -2010, "Market is closed.")

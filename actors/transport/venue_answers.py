@@ -200,6 +200,8 @@ class VenueAnswers:
                 return dialect.answer_amendments(call, changes[-call.limit :])
             case "account":
                 return dialect.answer_account(call, exchange.account_state(call.account), now_ms=self._now_ms)
+            case "order_counts":
+                return dialect.answer_order_counts(call, exchange.usage(call.account, self._desk.clock.now_ns()))
         return dialect.refuse(call, FaultKind.BAD_REQUEST, text=f"{call.operation} is not simulated")
 
     def _orders(self, call: LedgerQuery) -> list[LedgerOrder]:

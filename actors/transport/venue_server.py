@@ -386,6 +386,7 @@ class VenueServer:
             if refusal
             else await self.answers.answer(call, connection=socket.listener.number, listener=socket.listener)
         )
+        reply = self.dialect.with_weight(reply, limiter.used)
         socket.listener.queue(text_frame(reply.body))
         socket.listener.flush()
 

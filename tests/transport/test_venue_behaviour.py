@@ -207,3 +207,77 @@ def test_the_same_candle_comes_whatever_span_it_was_asked_in() -> None:
     whole, one = seen("spot", scene)
 
     assert whole == one
+
+
+# --- filters and refusals -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("market", "changes", "code"),
+    [
+        ("spot", {"quantity": "100001"}, -1013),  # above maxNotional, before anybody asks for the money
+        ("spot", {"type": "LIMIT_MAKER"}, -1106),
+        ("spot", {"type": "MARKET", "price": ""}, -1106),
+        ("perp", {"side": "SELL", "price": "10000000.01"}, -4002),
+        ("perp", {"quantity": "-1"}, -4003),
+        ("perp", {"price": "-1"}, -4001),
+        ("perp", {"timeInForce": "IOC"}, -1115),
+    ],
+)
+def test_orders_beyond_what_is_published_are_refused(market: Market, changes: dict[str, str], code: int) -> None:
+    status, body = seen(market, lambda venue: place(venue, market, **changes))
+
+    assert (status, body["code"]) == (400, code)
+
+
+def test_what_is_enforced_is_published() -> None:
+    async def scene(venue: Venue) -> Any:
+        return (await venue.get(f"{'/fapi/v1' if 'perp' in venue.exchange.venue else '/api/v3'}/exchangeInfo"))[1]
+
+    spot, perp = (seen(market, scene)["symbols"][0] for market in ("spot", "perp"))
+
+    assert "PERCENT_PRICE_BY_SIDE" in {row["filterType"] for row in spot["filters"]}
+    assert perp["timeInForce"] == ["GTC", "GTX"]
+
+
+def test_an_amendment_keeps_the_side() -> None:
+    async def scene(venue: Venue) -> list[int]:
+        await place(venue, "perp", newClientOrderId="old")
+        found = []
+        for side in ("SELL", "BUY"):
+            params = {"symbol": SYMBOL, "side": side, "quantity": "3", "price": "91", "origClientOrderId": "old"}
+            found.append((await venue.signed("PUT", "/fapi/v1/order", **params))[0])
+        return found
+
+    assert seen("perp", scene) == [400, 200]
+
+
+# --- answers ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("market", ["spot", "perp"])
+def test_order_counts_are_told_when_asked_for(market: Market) -> None:
+    async def scene(venue: Venue) -> Any:
+        for _ in range(3):
+            await place(venue, market)
+        return (await venue.signed("GET", f"{PATHS[market]}/rateLimit/order"))[1]
+
+    # A window of ten seconds may end meanwhile; the longer one not, but once in a day of tests.
+    assert max(row["count"] for row in seen(market, scene)) == 3
+
+
+def test_every_answer_of_the_websocket_api_tells_the_weight() -> None:
+    async def scene(venue: Venue) -> list[Any]:
+        ws = await venue.dial("/ws-api/v3")
+        answers = []
+        for method, params in (
+            ("time", {}),
+            ("order.place", venue.ws_params(**ORDER)),
+            ("order.place", venue.ws_params(**{**ORDER, "quantity": "0"})),
+        ):
+            await ws.send_json({"id": 1, "method": method, "params": params})
+            answers.append([row["rateLimitType"] for row in (await ws.receive_json())["rateLimits"]])
+        return answers
+
+    weight = "REQUEST_WEIGHT"
+    assert seen("spot", scene) == [[weight], [weight, "ORDERS", "ORDERS"], [weight]]

@@ -59,7 +59,7 @@ class LedgerQuery(msgspec.Struct, frozen=True):
     """Account data wanted. `kind` names the `answer_<kind>` method of `BinanceServer` to call."""
 
     account: str
-    kind: str  # orders | own_trades | income | amendments | account
+    kind: str  # orders | own_trades | income | amendments | account | order_counts
     symbol: str = ""  # empty: all; our name
     limit: int = 500
     start_ms: int = 0

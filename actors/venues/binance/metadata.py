@@ -159,8 +159,19 @@ def _digits(step: str) -> int:
     return len(step.partition(".")[2])
 
 
+PRICE_TICKS_MAX: Final = 10**9
+SPOT_NOTIONAL_MAX: Final = "9000000.00000000"  # of limit orders
+# PERCENT_PRICE_BY_SIDE of nearly every spot symbol; `sim/filters.py` keeps to it.
+_SPOT_BAND: Final = {
+    "bidMultiplierUp": "5",
+    "bidMultiplierDown": "0.2",
+    "askMultiplierUp": "5",
+    "askMultiplierDown": "0.2",
+}
+
+
 def _filters(row: Instrument) -> list[dict[str, Any]]:
-    price_max = plain(row.tick * 10**9)
+    price_max = plain(row.tick * PRICE_TICKS_MAX)
     sizes = {
         "minQty": plain(row.lot * row.lots_min),
         "maxQty": plain(row.lot * row.lots_max),
@@ -209,7 +220,7 @@ def _perp_row(row: Instrument) -> dict[str, Any]:
             },
         ],
         "orderTypes": ["LIMIT", "MARKET"],
-        "timeInForce": ["GTC", "IOC", "FOK", "GTX", "GTD"],
+        "timeInForce": ["GTC", "GTX"],  # what this venue takes, not what Binance does
     }
 
 
@@ -241,10 +252,11 @@ def _spot_row(row: Instrument) -> dict[str, Any]:
                 "filterType": "NOTIONAL",
                 "minNotional": row.min_notional,
                 "applyMinToMarket": True,
-                "maxNotional": "9000000.00000000",
+                "maxNotional": SPOT_NOTIONAL_MAX,
                 "applyMaxToMarket": False,
                 "avgPriceMins": 5,
             },
+            {"filterType": "PERCENT_PRICE_BY_SIDE", **_SPOT_BAND, "avgPriceMins": 5},
             {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": row.orders_open_max},
         ],
         "permissions": [],

@@ -276,6 +276,9 @@ class BinanceServer:
         """Account, balances, positions or commission rates, as `call.operation` asks."""
         return self._accounts.account(call, account, now_ms)
 
+    def answer_order_counts(self, call: LedgerQuery, usage: RateUsage) -> Reply:
+        return self._accounts.order_counts(call, usage)
+
     def answer_private(
         self,
         call: PrivateCall,
@@ -286,6 +289,10 @@ class BinanceServer:
     ) -> Reply:
         """`listen_key` "" on "start" or "keep" says that there is none. `subscriptions` lists the connection's."""
         return self._accounts.private(call, listen_key, subscription_id, subscriptions)
+
+    def with_weight(self, reply: Reply, used: int) -> Reply:
+        """Add the address's request weight to a reply of the websocket API."""
+        return self._forms.with_weight(reply, used)
 
     def with_usage(self, reply: Reply, usage: RateUsage) -> Reply:
         """Add the venue's count headers to an HTTP reply."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from actors.venues.binance.calls import LedgerQuery, PrivateCall, Reply
 from actors.venues.binance.common import plain
+from actors.venues.binance.metadata import RATE_LIMITS
 from actors.venues.binance.server_forms import Forms
 from actors.venues.binance.server_orders import OrderReplies
 from actors.venues.binance.server_streams import Speller, plain_float
@@ -22,6 +23,7 @@ from actors.venues.ledger import (
 )
 from actors.vocab.market import Side
 from actors.vocab.units import NS_PER_MS
+from actors.vocab.venue_io import RateUsage
 
 
 class AccountReplies(Forms):
@@ -202,6 +204,12 @@ class AccountReplies(Forms):
                 "discount": "0.75",
             },
         }
+
+    def order_counts(self, call: LedgerQuery, usage: RateUsage) -> Reply:
+        used = {("SECOND", 10): usage.orders_10s, ("MINUTE", 1): usage.orders_1m, ("DAY", 1): usage.orders_1d}
+        rows = [row for row in RATE_LIMITS[self._market] if row["rateLimitType"] == "ORDERS"]
+        counted = [{**row, "count": max(0, used[row["interval"], row["intervalNum"]])} for row in rows]
+        return self.value(counted, call.ws_id)
 
     def private(self, call: PrivateCall, listen_key: str, subscription_id: int, subscriptions: Sequence[int]) -> Reply:
         if call.action == "subscribe":

@@ -19,6 +19,7 @@ from actors.vocab.venue_io import (
 
 JSON: Final = (("Content-Type", "application/json;charset=UTF-8"),)
 RETRY_AFTER_DEFAULT_S: Final = 10
+_LIMITS: Final = b'"rateLimits":['
 
 
 class Forms:
@@ -89,6 +90,15 @@ class Forms:
 
     def with_usage(self, reply: Reply, usage: RateUsage) -> Reply:
         return msgspec.structs.replace(reply, headers=reply.headers + _headers(usage))
+
+    def with_weight(self, reply: Reply, used: int) -> Reply:
+        """A websocket reply whose `rateLimits`, always its last field, begin with the request weight of its address."""
+        head, name, rest = reply.body.rpartition(_LIMITS)
+        if not name:
+            return reply
+        limit = 2400 if self._perp else 6000
+        row = msgspec.json.encode(_limit("REQUEST_WEIGHT", "MINUTE", 1, limit, used))
+        return msgspec.structs.replace(reply, body=b"".join((head, name, row, b"" if rest[:1] == b"]" else b",", rest)))
 
     def session(self, session: Session, ws_id: str) -> Reply:
         on = session.api_key is not None

@@ -20,7 +20,7 @@ from actors.venues.binance.common import (
     SymbolMap,
     market_of,
 )
-from actors.venues.binance.metadata import RATE_LIMITS, encode_exchange_info
+from actors.venues.binance.metadata import PRICE_TICKS_MAX, SPOT_NOTIONAL_MAX, encode_exchange_info
 from actors.venues.binance.server_auth import Refused
 from actors.venues.binance.server_endpoints import OPEN_ORDERS_WEIGHTS, WEIGHTS
 from actors.venues.binance.server_forms import Forms
@@ -95,9 +95,7 @@ class Operations:
             "multiAssets.set": lambda asked: self._already(-4171, "No need to change multi-assets mode."),
             "leverage.set": self._set_leverage,
             "marginType.set": lambda asked: self._already(-4046, "No need to change margin type."),
-            "rateLimits": lambda asked: self._done(
-                asked, [{**row, "count": 0} for row in RATE_LIMITS[self._market] if row["rateLimitType"] == "ORDERS"]
-            ),
+            "rateLimits": lambda asked: self._rows(asked, "order_counts", one=False),
             "coins": lambda asked: self._done(asked, []),
             "marginPairs": lambda asked: self._done(asked, []),
             # Nothing is margined in coin; clients load all kinds of contract at once.
@@ -213,10 +211,10 @@ class Operations:
         return row, Side[side], kind
 
     def _post_only(self, asked: _Asked, kind: str) -> bool:
-        if kind == "MARKET":
-            return False
-        if kind == "LIMIT_MAKER":
-            return True
+        if kind in ("MARKET", "LIMIT_MAKER"):
+            if asked.params.get("timeInForce"):
+                raise Refused(-1106, "Parameter 'timeInForce' sent when not required.")
+            return kind == "LIMIT_MAKER"
         in_force = asked.text("timeInForce")
         if in_force == "GTX" and self._market == "perp":
             return True
@@ -332,6 +330,12 @@ class Operations:
                 if self._market == "perp"
                 else Refused(-1013, "Filter failure: PRICE_FILTER")
             )
+        if ticks > PRICE_TICKS_MAX:
+            raise (
+                Refused(-4002, "Price greater than max price.")
+                if self._market == "perp"
+                else Refused(-1013, "Filter failure: PRICE_FILTER")
+            )
         return ticks
 
     def _lots(self, row: Instrument, text: str) -> int:
@@ -355,18 +359,26 @@ class Operations:
         except VenueFault:
             pass
         try:
-            Decimal(text)
+            value = Decimal(text)
         except InvalidOperation:
             name = "price" if price else "quantity"
             raise Refused(-1100, f"Illegal characters found in parameter '{name}'.") from None
         if self._market == "spot":
             raise Refused(-1013, f"Filter failure: {'PRICE_FILTER' if price else 'LOT_SIZE'}")
+        if value <= 0:
+            raise (
+                Refused(-4001, "Price less than 0.")
+                if price
+                else Refused(-4003, "Quantity less than or equal to zero.")
+            )
         if price:
             raise Refused(-4014, "Price not increased by tick size.")
         raise Refused(-4023, "Qty not increased by step size.")
 
     def _check_notional(self, row: Instrument, ticks: int, lots: int) -> None:
-        if ticks * lots * row.usd_per_tick_lot_exact >= Decimal(row.min_notional):
+        usd = ticks * lots * row.usd_per_tick_lot_exact
+        too_much = self._market == "spot" and usd > Decimal(SPOT_NOTIONAL_MAX)
+        if usd >= Decimal(row.min_notional) and not too_much:
             return
         if self._market == "spot":
             raise Refused(-1013, "Filter failure: NOTIONAL")
@@ -416,7 +428,7 @@ class Operations:
 
     def _set_leverage(self, asked: _Asked) -> Done:
         leverage = asked.integer("leverage", 0)
-        if not 1 <= leverage <= LEVERAGE:
+        if leverage != LEVERAGE:  # margin is taken at one leverage here: to agree to another would be a lie
             raise Refused(-4028, f"Leverage {leverage} is not valid")
         symbol = self._instrument(asked.text("symbol")).venue_symbol
         return self._done(asked, {"leverage": leverage, "maxNotionalValue": str(NOTIONAL_CAP), "symbol": symbol})

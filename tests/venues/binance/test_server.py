@@ -278,9 +278,10 @@ def test_switches_stand_already(path: str, params: dict[str, str], code: int) ->
 
 
 def test_leverage_and_its_brackets() -> None:
-    done = ask(PERP, "POST", "/fapi/v1/leverage", {"symbol": "BTCUSDT", "leverage": "10"})
+    done = ask(PERP, "POST", "/fapi/v1/leverage", {"symbol": "BTCUSDT", "leverage": "20"})
     assert isinstance(done, Done)
-    assert json.loads(done.reply.body)["leverage"] == 10
+    assert json.loads(done.reply.body)["leverage"] == 20
+    assert fault(ask(PERP, "POST", "/fapi/v1/leverage", {"symbol": "BTCUSDT", "leverage": "5"})) == (400, -4028)
     brackets = ask(PERP, "GET", "/fapi/v1/leverageBracket", {})
     assert isinstance(brackets, Done)
     assert [row["symbol"] for row in json.loads(brackets.reply.body)] == ["BTCUSDT", "1000PEPEUSDT"]

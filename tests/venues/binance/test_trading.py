@@ -86,9 +86,9 @@ def answered(ends: Wire, request, reply):
 @st.composite
 def order_requests(draw, venue: str):
     row = draw(st.sampled_from(ROWS[venue]))
-    # Large enough for every notional filter of the examples.
-    price = draw(st.integers(10**6, 10**8))
-    size = draw(st.integers(10**5, 10**8))
+    # Within every notional filter of the examples.
+    price = draw(st.integers(10**6, 10**7))
+    size = draw(st.integers(10**5, 9 * 10**6))
     number = draw(st.integers(1, 10**9))
     client_id, other_id = draw(client_ids), draw(client_ids)
     side = draw(sides)
