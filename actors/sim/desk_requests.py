@@ -128,7 +128,8 @@ class DeskRequests(DeskQueries):
         self._admit(order, now_ns, out)
         ack = self._ack(request, order, now_ns)
         self._execute(order, now_ns, out)
-        return ack if not order.market else self._ack(request, order, now_ns)
+        # What may take is answered with what it took; a post-only order has taken nothing.
+        return ack if order.post_only else self._ack(request, order, now_ns)
 
     def _refusal(self, instrument: Instrument, order: SimOrder) -> Refusal | None:
         """First reason against a new order."""
@@ -260,7 +261,8 @@ class DeskRequests(DeskQueries):
         if not cancelled and self.market == "spot":
             return self._reject(request, filters.UNKNOWN_CANCEL)  # as the venue says when there was nothing
         event = VenueOpenOrders(request_no=asked.request_no, symbol=asked.symbol, orders=())
-        return Reply(request.connection, asked.request_no, event)
+        rows = tuple(self.ledger.row(order) for order in cancelled)
+        return Reply(request.connection, asked.request_no, event, cancelled=rows)
 
     def _countdown(self, request: ClientRequest, asked: VenueCountdown, now_ns: int) -> Reply:
         if self.market != "perp":

@@ -45,6 +45,7 @@ class Reply(Record, frozen=True):
     order: LedgerOrder | None = None
     replaced: LedgerOrder | None = None  # row of the order that a cancel-replace has ended
     uncancelled: VenueReject | None = None  # why it could not be ended, where the new order was tried all the same
+    cancelled: tuple[LedgerOrder, ...] = ()  # rows of the orders that a cancel of all has ended
     status: int = 0  # HTTP status an injected fault asks for; 0: the usual one of the event
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import assert_never
 
 from actors.sim.messages import Private
@@ -13,7 +13,7 @@ from actors.transport.venue_hub import Listener
 from actors.transport.venue_users import UserStreams
 from actors.venues.binance.calls import Call, Done, LedgerQuery, MarketQuery, OrderCall, PrivateCall, Reply
 from actors.venues.binance.server import BinanceServer, Ticker
-from actors.venues.ledger import LedgerOrder
+from actors.venues.ledger import LedgerOrder, LedgerTrade
 from actors.vocab.market import Kline
 from actors.vocab.units import NS_PER_MS
 from actors.vocab.venue_io import FaultKind, VenuePlace, VenueReplace
@@ -91,9 +91,18 @@ class VenueAnswers:
             order=told.order,
             replaced=told.replaced,
             uncancelled=told.uncancelled,
+            fills=self._fills(call, told),
+            cancelled=told.cancelled,
             usage=self._desk.exchange.usage(call.account, self._desk.clock.now_ns()),
             status=told.status,
         )
+
+    def _fills(self, call: OrderCall, told: Answered) -> Sequence[LedgerTrade]:
+        """Trades of an order that has just been placed and has dealt at once."""
+        order = told.order
+        if order is None or not order.filled_lots or not isinstance(call.request, VenuePlace | VenueReplace):
+            return ()
+        return self._desk.exchange.ledger.trades(call.account, order.symbol, venue_order_id=order.venue_order_id)
 
     def _market(self, call: MarketQuery) -> Reply:
         dialect, exchange = self._dialect, self._desk.exchange

@@ -266,6 +266,7 @@ def test_lock_step_waits_for_the_barrier_and_fills_our_order_by_the_recorded_tra
             # Answered although no recorded time has passed yet.
             unknown = await client.signed("GET", "/api/v3/order", symbol="ABCUSDT", orderId=1)
             order = {"symbol": "ABCUSDT", "side": "BUY", "type": "LIMIT_MAKER", "quantity": "2", "price": "100.0"}
+            order["newOrderRespType"] = "RESULT"
             clients.append((client, order))
             await actor.release()
             await ended(actor)

@@ -218,6 +218,8 @@ def test_the_same_candle_comes_whatever_span_it_was_asked_in() -> None:
         ("spot", {"quantity": "100001"}, -1013),  # above maxNotional, before anybody asks for the money
         ("spot", {"type": "LIMIT_MAKER"}, -1106),
         ("spot", {"type": "MARKET", "price": ""}, -1106),
+        ("spot", {"newOrderRespType": "SOME"}, -1100),
+        ("perp", {"newOrderRespType": "FULL"}, -1100),
         ("perp", {"side": "SELL", "price": "10000000.01"}, -4002),
         ("perp", {"quantity": "-1"}, -4003),
         ("perp", {"price": "-1"}, -4001),
@@ -281,3 +283,45 @@ def test_every_answer_of_the_websocket_api_tells_the_weight() -> None:
 
     weight = "REQUEST_WEIGHT"
     assert seen("spot", scene) == [[weight], [weight, "ORDERS", "ORDERS"], [weight]]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"type": "MARKET", "price": "", "timeInForce": "", "side": "SELL"}, {"price": "110"}]
+)
+def test_a_spot_answer_is_as_full_as_it_was_asked_to_be(changes: dict[str, str]) -> None:
+    async def scene(venue: Venue) -> list[Any]:
+        kinds = ("", "FULL", "RESULT", "ACK")
+        answers = [(await place(venue, "spot", **changes, newOrderRespType=kind))[1] for kind in kinds]
+        return [*answers, (await place(venue, "spot", type="LIMIT_MAKER", timeInForce=""))[1]]
+
+    usual, full, result, short, maker = seen("spot", scene)
+
+    for answer in (usual, full):
+        assert answer["status"] == "FILLED"
+        assert sum(float(fill["qty"]) for fill in answer["fills"]) == float(answer["executedQty"]) == 2.0
+        assert set(answer["fills"][0]) == {"price", "qty", "commission", "commissionAsset", "tradeId"}
+    assert (result["status"], "fills" in result) == ("FILLED", False)
+    for answer in (short, maker):
+        assert set(answer) == {"symbol", "orderId", "orderListId", "clientOrderId", "transactTime"}
+
+
+def test_a_perpetual_order_is_acknowledged_before_it_matches() -> None:
+    async def scene(venue: Venue) -> list[Any]:
+        return [(await place(venue, "perp", price="103", newOrderRespType=kind))[1] for kind in ("", "ACK", "RESULT")]
+
+    assert [(row["status"], float(row["executedQty"])) for row in seen("perp", scene)] == [
+        ("NEW", 0.0),
+        ("NEW", 0.0),
+        ("FILLED", 2.0),
+    ]
+
+
+def test_a_cancel_of_all_on_spot_lists_what_it_ended() -> None:
+    async def scene(venue: Venue) -> Any:
+        for name in ("one", "two"):
+            await place(venue, "spot", newClientOrderId=name)
+        return (await venue.signed("DELETE", "/api/v3/openOrders", symbol=SYMBOL))[1]
+
+    rows = seen("spot", scene)
+
+    assert [(row["origClientOrderId"], row["status"]) for row in rows] == [("one", "CANCELED"), ("two", "CANCELED")]

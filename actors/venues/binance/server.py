@@ -194,6 +194,8 @@ class BinanceServer:
         order: LedgerOrder | None = None,
         replaced: LedgerOrder | None = None,
         uncancelled: VenueReject | None = None,
+        fills: Sequence[LedgerTrade] = (),
+        cancelled: Sequence[LedgerOrder] = (),
         usage: RateUsage = NO_USAGE,
         status: int = 0,
     ) -> Reply:
@@ -201,7 +203,8 @@ class BinanceServer:
 
         `order` is the row after it; without it the answer holds what event and request tell. Spot cancelReplace:
         `order` is the new order's, `replaced` the old one's row where it has ended, `uncancelled` why it has not where
-        the new one was tried all the same. `status` overrides the HTTP status (injected faults).
+        the new one was tried all the same. `fills` are the new order's, oldest first, for spot's FULL answers;
+        `cancelled` are the rows that a cancel of all has ended. `status` overrides the HTTP status (injected faults).
         """
         return self._orders.order(
             call,
@@ -210,6 +213,8 @@ class BinanceServer:
             order=order,
             replaced=replaced,
             uncancelled=uncancelled,
+            fills=fills,
+            cancelled=cancelled,
             usage=usage,
             status=status,
         )

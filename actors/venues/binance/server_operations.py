@@ -165,6 +165,7 @@ class Operations:
     # --- orders -------------------------------------------------------------------------------------------------
 
     def _place(self, asked: _Asked) -> OrderCall:
+        self._check_response_type(asked)
         row, side, kind = self._order_head(asked)
         lots = self._lots(row, asked.text("quantity"))
         market = kind == "MARKET"
@@ -185,6 +186,12 @@ class Operations:
                 market=market,
             )
         )
+
+    def _check_response_type(self, asked: _Asked) -> None:
+        """`server_orders.py` reads it."""
+        known = ("ACK", "RESULT") if self._market == "perp" else ("ACK", "RESULT", "FULL")
+        if asked.params.get("newOrderRespType", "ACK") not in known:
+            raise Refused(-1100, "Illegal characters found in parameter 'newOrderRespType'.")
 
     def _test(self, asked: _Asked) -> Done:
         self._place(asked)
@@ -247,6 +254,7 @@ class Operations:
 
         The new order's filters come before the cancel (rest-api.md § Cancel an Existing Order and Send a New Order).
         """
+        self._check_response_type(asked)
         row, side, kind = self._order_head(asked)
         mode = asked.text("cancelReplaceMode")
         if mode not in ("STOP_ON_FAILURE", "ALLOW_FAILURE"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -10,9 +11,8 @@ from actors.venues.binance.common import plain
 from actors.venues.binance.errors import spell
 from actors.venues.binance.orders import STATE_NAMES
 from actors.venues.binance.server_forms import Forms
-from actors.venues.ledger import (
-    LedgerOrder,
-)
+from actors.venues.ledger import LedgerOrder, LedgerTrade
+from actors.venues.server_requests import CancelReplace
 from actors.vocab.errors import OurFault
 from actors.vocab.market import Side
 from actors.vocab.units import NS_PER_MS
@@ -30,6 +30,7 @@ from actors.vocab.venue_io import (
     VenueReplace,
 )
 
+_ACK_FIELDS: Final = ("symbol", "orderId", "orderListId", "clientOrderId", "transactTime")
 PARTLY_REPLACED: Final = "Order cancel-replace partially failed."
 
 
@@ -45,6 +46,8 @@ class OrderReplies(Forms):
         order: LedgerOrder | None,
         replaced: LedgerOrder | None,
         uncancelled: VenueReject | None,
+        fills: Sequence[LedgerTrade],
+        cancelled: Sequence[LedgerOrder],
         usage: RateUsage,
         status: int,
     ) -> Reply:
@@ -55,10 +58,13 @@ class OrderReplies(Forms):
             return self.value({"symbol": name, "countdownTime": str(event.countdown_ms)}, call.ws_id, usage)
         if isinstance(call.request, VenueCancelAll):
             done = {"code": 200, "msg": "The operation of cancel all open order is done."}
-            return self.value(done if self._perp else [], call.ws_id, usage)
+            rows = [self._old_row(row) for row in cancelled]
+            return self.value(done if self._perp else rows, call.ws_id, usage)
         if not isinstance(event, VenueAck | VenueOrder):
             raise OurFault(f"{call.operation} is not answered by {event!r}")
-        row = self._row(call, event, order, now_ms)
+        row = self._row(call, event, order)
+        if isinstance(call.request, VenuePlace | CancelReplace):
+            row = self._placed(call, row, event, fills)
         if isinstance(call.request, VenueReplace) and not self._perp:
             if uncancelled is not None:
                 halves = _halves("FAILURE", "SUCCESS", self._why(uncancelled), row)
@@ -117,9 +123,44 @@ class OrderReplies(Forms):
         code, text, _ = spell(self._market, event.kind, event.code, event.text)
         return {"code": code, "msg": text}
 
-    def _row(
-        self, call: OrderCall, event: VenueAck | VenueOrder, order: LedgerOrder | None, now_ms: int
+    def _placed(
+        self, call: OrderCall, row: dict[str, Any], event: VenueAck | VenueOrder, fills: Sequence[LedgerTrade]
     ) -> dict[str, Any]:
+        """As much of a new order as its `newOrderRespType` asks for (rest-api.md § New order, USD-M "New Order")."""
+        options = dict(call.options)
+        wanted = options.get("newOrderRespType", "")
+        if self._perp:
+            # An acknowledgement is given before the order meets the book.
+            unmatched = {"status": "NEW", "executedQty": "0", "avgPrice": "0.00", "cumQuote": "0"}
+            return row if wanted == "RESULT" else row | unmatched
+        wanted = wanted or ("FULL" if options.get("type") in ("LIMIT", "MARKET") else "ACK")
+        if wanted == "FULL":
+            row["fills"] = self._fills(event.filled_lots, fills)
+        if wanted == "ACK":
+            return {name: row[name] for name in _ACK_FIELDS}
+        return row
+
+    def _fills(self, filled_lots: int, fills: Sequence[LedgerTrade]) -> list[dict[str, Any]]:
+        """The first `filled_lots` of an order: it may have traded on since its answer left the book."""
+        rows: list[dict[str, Any]] = []
+        for trade in fills:
+            if filled_lots <= 0:
+                break
+            fill = trade.fill
+            filled_lots -= fill.lots
+            s = self._spellers[fill.symbol]
+            rows.append(
+                {
+                    "price": s.prices[fill.price_ticks],
+                    "qty": s.sizes[fill.lots],
+                    "commission": fill.fee,
+                    "commissionAsset": fill.fee_asset,
+                    "tradeId": fill.trade_id,
+                }
+            )
+        return rows
+
+    def _row(self, call: OrderCall, event: VenueAck | VenueOrder, order: LedgerOrder | None) -> dict[str, Any]:
         row = order or _from_event(call, event)
         spelled = self.order_row(row)
         # The event tells the moment of the answer; the row may have moved on since.
@@ -137,8 +178,6 @@ class OrderReplies(Forms):
         if not self._perp and isinstance(event, VenueAck):
             spelled["transactTime"] = time_ms
             spelled["updateTime"] = time_ms
-            if isinstance(call.request, VenuePlace):
-                spelled["fills"] = []  # told by the user stream, never in the answer
         else:
             spelled["updateTime"] = time_ms
         return spelled
