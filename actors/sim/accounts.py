@@ -117,6 +117,7 @@ class PerpAccount:
                 mark_ticks=self._mark_of(symbol),
                 unrealized=format(self.unrealized(symbol), "f"),
                 updated_ms=now_ms,
+                margin=f"{self._margin(holding):.8f}",
             )
             for symbol, holding in self._holdings.items()
             if not symbols or symbol in symbols

@@ -24,7 +24,7 @@ from actors.vocab.errors import ConfigError, OurFault
 from actors.vocab.instruments import Instrument
 from actors.vocab.market import Side
 from actors.vocab.units import NS_PER_MS, NS_PER_S
-from actors.vocab.venue_io import PublicTrade, RateUsage, VenueFunding
+from actors.vocab.venue_io import MarkPrice, PublicTrade, RateUsage, VenueFunding
 
 
 class Desk(DeskRequests):
@@ -99,6 +99,9 @@ class Desk(DeskRequests):
     def usage(self, account: str, now_ns: int) -> RateUsage:
         limits = self._limits.get(account)
         return limits.usage(now_ns) if limits else RateUsage(orders_10s=0, orders_1m=0)
+
+    def fundings(self, symbol: str) -> list[MarkPrice]:
+        return list(self._fundings[symbol])
 
     def recent_trades(self, symbol: str, count: int) -> list[PublicTrade]:
         trades = self._recent[symbol]
@@ -190,6 +193,8 @@ class Desk(DeskRequests):
             self._fund_symbol(symbol, self.funding_rate(symbol), now_ns, out)
 
     def _fund_symbol(self, symbol: str, rate: float, now_ns: int, out: list[SimCommand]) -> None:
+        mark = self.mark_ticks(symbol)
+        self._fundings[symbol].append(MarkPrice(symbol, now_ns, mark, mark, rate, 0))
         for name, account in self._accounts.items():
             if isinstance(account, PerpAccount):
                 amount = account.fund(symbol, Decimal(repr(rate)))

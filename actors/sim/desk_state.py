@@ -27,10 +27,11 @@ from actors.vocab.errors import ConfigError
 from actors.vocab.instruments import Instrument
 from actors.vocab.market import Side
 from actors.vocab.units import NS_PER_MS, NS_PER_S
-from actors.vocab.venue_io import MarketEvent, PublicTrade, VenueAck, VenueOrder, VenueReject
+from actors.vocab.venue_io import MarketEvent, MarkPrice, PublicTrade, VenueAck, VenueOrder, VenueReject
 
 NEVER_NS = 1 << 62
 RECENT_TRADES_MAX = 1000
+FUNDINGS_MAX = 1000
 ORDER_IDS_FROM = 1_000_000
 
 
@@ -98,6 +99,10 @@ class DeskState(ABC):
         self._countdown_ns = NEVER_NS  # the earliest of them
         self._recent: dict[str, deque[PublicTrade]] = {
             symbol: deque(maxlen=RECENT_TRADES_MAX) for symbol in self._instruments
+        }
+        # symbol -> what it paid funding by, oldest first
+        self._fundings: dict[str, deque[MarkPrice]] = {
+            symbol: deque(maxlen=FUNDINGS_MAX) for symbol in self._instruments
         }
         self._waiting: list[Waiting] = []  # heap
         self._number = 0

@@ -137,6 +137,10 @@ class Exchange(Protocol):
 
     def mark(self, symbol: str) -> MarkPrice: ...
 
+    def fundings(self, symbol: str) -> list[MarkPrice]:
+        """Marks and rates at which funding was paid so far, oldest first; at most the last 1000."""
+        ...
+
     def recent_trades(self, symbol: str, count: int) -> list[PublicTrade]:
         """Newest last; at most the last 1000 are kept."""
         ...

@@ -149,6 +149,9 @@ class SavedExchange(Exchange):
         mark = self._saved.marks[symbol]
         return MarkPrice(symbol, self._saved.saved_ns, mark, mark, 0.0, 0)
 
+    def fundings(self, symbol: str) -> list[MarkPrice]:
+        return []
+
     def recent_trades(self, symbol: str, count: int) -> list[PublicTrade]:
         return []
 

@@ -16,7 +16,7 @@ from actors.venues.binance.server import BinanceServer, Ticker
 from actors.venues.ledger import LedgerOrder, LedgerTrade
 from actors.vocab.market import Kline
 from actors.vocab.units import NS_PER_MS
-from actors.vocab.venue_io import FaultKind, VenuePlace, VenueReplace
+from actors.vocab.venue_io import FaultKind, MarkPrice, VenuePlace, VenueReplace
 
 # After this long without an answer of the exchange the venue says that it does not know what happened (-1007).
 ANSWER_TIMEOUT_S = 10.0
@@ -122,7 +122,7 @@ class VenueAnswers:
                 marks = [exchange.mark(name) for name in call.symbols]
                 return dialect.answer_mark_prices(call, marks, now_ms=self._now_ms)
             case "funding_rates":
-                return dialect.answer_funding_rates(call, [exchange.mark(name) for name in call.symbols])
+                return dialect.answer_funding_rates(call, self._fundings(call))
             case "tickers":
                 return dialect.answer_tickers(call, [self._ticker(name) for name in call.symbols])
         return dialect.refuse(call, FaultKind.BAD_REQUEST, text=f"{call.operation} is not simulated")
@@ -140,6 +140,14 @@ class VenueAnswers:
             for each in klines(symbol, call.interval_ms, count)
             if call.start_ms <= each.open_ms <= (call.end_ms or self._now_ms)
         ]
+        return found[: call.limit] if call.start_ms else found[-call.limit :]
+
+    def _fundings(self, call: MarketQuery) -> list[MarkPrice]:
+        """Fundings paid within [startTime, endTime]: the first of them where a start is named, else the last."""
+        rows = [row for name in call.symbols for row in self._desk.exchange.fundings(name)]
+        until_ms = call.end_ms or self._now_ms
+        found = [row for row in rows if call.start_ms <= row.event_ns // NS_PER_MS <= until_ms]
+        found.sort(key=lambda row: row.event_ns)
         return found[: call.limit] if call.start_ms else found[-call.limit :]
 
     def _busy(self, symbol: str) -> bool:

@@ -84,6 +84,7 @@ class LedgerPosition(Record, frozen=True):
     mark_ticks: float
     unrealized: str = "0"
     updated_ms: int = 0
+    margin: str = "0"  # initial margin of the position and of the symbol's open orders
 
 
 class LedgerAccount(Record, frozen=True):

@@ -325,3 +325,53 @@ def test_a_cancel_of_all_on_spot_lists_what_it_ended() -> None:
     rows = seen("spot", scene)
 
     assert [(row["origClientOrderId"], row["status"]) for row in rows] == [("one", "CANCELED"), ("two", "CANCELED")]
+
+
+def test_positions_show_the_margin_that_the_balance_lacks() -> None:
+    async def scene(venue: Venue) -> list[Any]:
+        await place(venue, "perp", price="103", quantity="4")
+        await place(venue, "perp")
+        risk = (await venue.signed("GET", "/fapi/v3/positionRisk"))[1][0]
+        account = (await venue.signed("GET", "/fapi/v3/account"))[1]
+        return [risk, account]
+
+    risk, account = seen("perp", scene)
+
+    assert float(risk["positionInitialMargin"]) == pytest.approx(4 * float(risk["entryPrice"]) / 20)
+    assert float(risk["openOrderInitialMargin"]) == pytest.approx(2 * 90 / 20)
+    assert float(risk["initialMargin"]) == float(account["totalInitialMargin"])
+    bound = float(account["totalMarginBalance"]) - float(account["availableBalance"])
+    assert float(risk["initialMargin"]) == pytest.approx(bound)
+
+
+def test_reports_have_an_id_each() -> None:
+    async def scene(venue: Venue) -> list[int]:
+        ws = await venue.dial("/ws-api/v3")
+        await ws.send_json({"id": 1, "method": "userDataStream.subscribe.signature", "params": venue.ws_params()})
+        await ws.receive_json()
+        await place(venue, "spot", price="110")
+        found = []
+        while len(found) < 2:
+            event = (await ws.receive_json())["event"]
+            if event["e"] == "executionReport":
+                found.append(event["I"])
+        return found
+
+    first, second = seen("spot", scene)
+
+    assert first < second
+
+
+def test_funding_rates_are_those_that_were_paid() -> None:
+    async def scene(venue: Venue) -> list[Any]:
+        exchange = venue.server.exchange
+        before = (await venue.get("/fapi/v1/fundingRate", symbol=SYMBOL))[1]
+        due_ns = exchange.mark(SYMBOL).next_funding_ms * NS_PER_MS
+        exchange._fund(due_ns, [])  # type: ignore[attr-defined]  # hours from now
+        venue.server.desk.clock.hold(due_ns)
+        return [before, due_ns, (await venue.get("/fapi/v1/fundingRate", symbol=SYMBOL))[1]]
+
+    before, due_ns, after = seen("perp", scene)
+
+    assert before == []
+    assert [row["fundingTime"] for row in after] == [due_ns // NS_PER_MS]

@@ -139,6 +139,9 @@ class FakeExchange(Exchange):
     def mark(self, symbol: str) -> MarkPrice:
         return MarkPrice(symbol, 0, 1000.5, 1000.5, 0.0001, 0)
 
+    def fundings(self, symbol: str) -> list[MarkPrice]:
+        return []
+
     def recent_trades(self, symbol: str, count: int) -> list[PublicTrade]:
         return [PublicTrade(symbol, 1, 0, Side.BUY, 1001, 2)]
 

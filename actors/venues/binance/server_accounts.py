@@ -10,6 +10,7 @@ from actors.venues.binance.calls import LedgerQuery, PrivateCall, Reply
 from actors.venues.binance.common import plain
 from actors.venues.binance.metadata import RATE_LIMITS
 from actors.venues.binance.server_forms import Forms
+from actors.venues.binance.server_operations import LEVERAGE
 from actors.venues.binance.server_orders import OrderReplies
 from actors.venues.binance.server_streams import Speller, plain_float
 from actors.venues.ledger import (
@@ -122,6 +123,7 @@ class AccountReplies(Forms):
         unrealized = sum((Decimal(row.unrealized) for row in account.balances), Decimal(0))
         margin = sum((Decimal(row.locked) for row in account.balances), Decimal(0))
         equity = wallet + unrealized
+        held = min(margin, sum((self._position_margin(row) for row in account.positions), Decimal(0)))
         return {
             "feeTier": 0,
             "canTrade": account.can_trade,
@@ -133,8 +135,8 @@ class AccountReplies(Forms):
             "totalWalletBalance": plain(wallet),
             "totalUnrealizedProfit": plain(unrealized),
             "totalMarginBalance": plain(equity),
-            "totalPositionInitialMargin": plain(margin),
-            "totalOpenOrderInitialMargin": "0",
+            "totalPositionInitialMargin": plain(held),
+            "totalOpenOrderInitialMargin": plain(margin - held),
             "totalCrossWalletBalance": plain(wallet),
             "totalCrossUnPnl": plain(unrealized),
             "availableBalance": plain(max(Decimal(0), equity - margin)),
@@ -146,6 +148,7 @@ class AccountReplies(Forms):
     def _account_position(self, row: LedgerPosition) -> dict[str, Any]:
         s = self._spellers[row.symbol]
         notional = row.position_lots * row.mark_ticks * s.instrument.usd_per_tick_lot
+        held = min(Decimal(row.margin), self._position_margin(row))
         return {
             "symbol": s.name,
             "positionSide": "BOTH",
@@ -155,12 +158,19 @@ class AccountReplies(Forms):
             "isolatedMargin": "0",
             "notional": plain_float(notional),
             "isolatedWallet": "0",
-            "initialMargin": "0",
+            "initialMargin": row.margin,
+            "positionInitialMargin": plain(held),
+            "openOrderInitialMargin": plain(Decimal(row.margin) - held),
             "maintMargin": "0",
-            "leverage": "20",
+            "leverage": str(LEVERAGE),
             "isolated": False,
             "updateTime": row.updated_ms,
         }
+
+    def _position_margin(self, row: LedgerPosition) -> Decimal:
+        """What the position alone binds: its value at entry, at the one leverage of this venue."""
+        value = abs(row.position_lots) * row.entry_ticks * self._spellers[row.symbol].instrument.usd_per_tick_lot
+        return Decimal(plain_float(value / LEVERAGE))
 
     def _position_risk(self, row: LedgerPosition) -> dict[str, Any]:
         s = self._spellers[row.symbol]
@@ -175,8 +185,6 @@ class AccountReplies(Forms):
             "marginType": "cross",
             "isAutoAddMargin": "false",
             "marginAsset": s.instrument.quote,
-            "positionInitialMargin": "0",
-            "openOrderInitialMargin": "0",
             "adl": 0,
             "bidNotional": "0",
             "askNotional": "0",

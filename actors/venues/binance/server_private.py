@@ -35,6 +35,7 @@ class PrivateWriter:
     def __init__(self, venue: str, spellers: Mapping[str, Speller]) -> None:
         self._perp = market_of(venue) == "perp"
         self._spellers = spellers
+        self._execution_id = 0  # of the newest spot report; no two share one
 
     def frames(
         self,
@@ -160,6 +161,7 @@ class PrivateWriter:
         now_ms: int,
     ) -> dict[str, Any]:
         market, post_only = bool(order and order.market), order is None or order.post_only
+        self._execution_id += 1
         common = self._common(event, fill, execution)
         if execution in ("CANCELED", "REPLACED"):
             # The cancel has an id of its own; the order that it ended moves to `C`.
@@ -182,7 +184,7 @@ class PrivateWriter:
             "n": fill.fee if fill else "0",
             "N": fill.fee_asset if fill else None,
             "v": 0,
-            "I": event.event_ns // NS_PER_MS,
+            "I": self._execution_id,
             "w": event.state in (OrderState.OPEN, OrderState.PARTLY_FILLED),
             "M": False,
             "O": order.created_ms if order else common["T"],
