@@ -108,6 +108,7 @@ class SimExchange(Desk):
         self._prices = dict(prices)
         self._profiles = dict(profiles or {})
         self._symbols: dict[str, _Symbol] = {}
+        self._past: dict[str, list[Kline]] = {}  # symbol -> minutes before the start, as many as were asked for
         for instrument in instruments:
             self._symbols[instrument.symbol] = self._list(instrument)
         self._ring = list(self._symbols.values())
@@ -169,6 +170,13 @@ class SimExchange(Desk):
         for candle in candles:
             groups.setdefault(candle.open_ms // interval_ms, []).append(candle)
         return [_joined(group, interval_ms) for group in groups.values() if len(group) == minutes][-count:]
+
+    def running_kline(self, symbol: str, interval_ms: int) -> Kline | None:
+        at = self._symbols[symbol]
+        minute_ms = at.minute_ns // NS_PER_MS
+        open_ms = minute_ms // interval_ms * interval_ms
+        closed = self.klines(symbol, 60_000, (minute_ms - open_ms) // 60_000) if minute_ms > open_ms else []
+        return _joined([*closed, _kline(minute_ms, 60_000, at.candle)], interval_ms)
 
     def mark_ticks(self, symbol: str) -> float:
         at = self._symbols[symbol]
@@ -232,6 +240,7 @@ class SimExchange(Desk):
         at.basis_ticks *= ratio
         at.candle = [max(1, round(price * ratio)) for price in at.candle[:4]] + at.candle[4:]
         at.klines.clear()  # in the old steps
+        self._past.pop(at.symbol, None)
 
     def _pace(self) -> None:
         """How long an interval of depth events is, and how many steps a symbol takes within it."""
@@ -364,6 +373,13 @@ class SimExchange(Desk):
         """Minutes before the start, from the same seed as the path that follows."""
         if not minutes:
             return []
+        known = self._past.get(symbol, [])
+        if len(known) < minutes:
+            # A minute that was shown keeps its turnover.
+            known = self._past[symbol] = self._made_history(symbol, minutes, known[0].lots if known else 0)
+        return known[-minutes:]
+
+    def _made_history(self, symbol: str, minutes: int, lots: int) -> list[Kline]:
         instrument = self._instruments[symbol]
         profile = self._profiles.get(symbol, MarketProfile())
         start_ticks = self._prices[symbol] / instrument.tick_float
@@ -371,7 +387,7 @@ class SimExchange(Desk):
         factors = history(name=profile.path or symbol, seed=self._seed, volatility=profile.volatility, minutes=minutes)
         # A minute's turnover: what takers trade at the configured rate, a third of a touch each.
         touch = self._symbols[symbol].book.bids.makers
-        lots = max(1, int(self.settings.taker_rate_per_s * 20 * (sum(touch.values()) / max(1, len(touch))) / 3))
+        lots = lots or max(1, int(self.settings.taker_rate_per_s * 20 * (sum(touch.values()) / max(1, len(touch))) / 3))
         return [
             Kline(
                 open_ms=first_ms + number * 60_000,

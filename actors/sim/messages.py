@@ -149,6 +149,10 @@ class Exchange(Protocol):
         """Closed candles, oldest first; `interval_ms` is a multiple of a minute, else ValueError."""
         ...
 
+    def running_kline(self, symbol: str, interval_ms: int) -> Kline | None:
+        """The candle that is not closed yet, as in `klines`; None where the market is not made here."""
+        ...
+
     def account_state(self, account: str) -> LedgerAccount:
         """Balances, positions, fee rates as they are now."""
         ...

@@ -441,6 +441,9 @@ class RecordedExchange(Desk):
         found = [each for each in self._klines[symbol] if each.close_ms - each.open_ms + 1 == interval_ms]
         return found[-count:] if count > 0 else []
 
+    def running_kline(self, symbol: str, interval_ms: int) -> Kline | None:
+        return None
+
     def mark_ticks(self, symbol: str) -> float:
         """Recorded mark; else mid; else the last trade; 0.0 before anything was recorded."""
         recorded = self._marks.get(symbol)

@@ -158,6 +158,9 @@ class SavedExchange(Exchange):
     def klines(self, symbol: str, interval_ms: int, count: int) -> list[Kline]:
         return []
 
+    def running_kline(self, symbol: str, interval_ms: int) -> Kline | None:
+        return None
+
     def account_state(self, account: str) -> LedgerAccount:
         return self._accounts[account].state
 

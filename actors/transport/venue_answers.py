@@ -124,7 +124,7 @@ class VenueAnswers:
             case "funding_rates":
                 return dialect.answer_funding_rates(call, self._fundings(call))
             case "tickers":
-                return dialect.answer_tickers(call, [self._ticker(name) for name in call.symbols])
+                return dialect.answer_tickers(call, [self.ticker(name) for name in call.symbols])
         return dialect.refuse(call, FaultKind.BAD_REQUEST, text=f"{call.operation} is not simulated")
 
     def _klines(self, call: MarketQuery, symbol: str) -> list[Kline]:
@@ -164,7 +164,7 @@ class VenueAnswers:
             return Reply(200, recorded, (("Content-Type", "application/json"),))
         return self._dialect.answer_depth(call, self._desk.exchange.depth(symbol, call.limit), now_ms=self._now_ms)
 
-    def _ticker(self, symbol: str) -> Ticker:
+    def ticker(self, symbol: str) -> Ticker:
         """The day as one candle, out of hours; a young venue shows the hours it has."""
         exchange = self._desk.exchange
         hours = exchange.klines(symbol, _HOUR_MS, 24)

@@ -72,6 +72,7 @@ class StreamHub:
         self._by_stream: dict[str, dict[int, Listener]] = {}
         self._listeners: dict[int, Listener] = {}
         self._dirty: dict[int, Listener] = {}
+        self.changes_count = 0  # of who listens to what
         self.frames_sent_count = 0
         self.slow_dropped_count = 0
 
@@ -94,12 +95,14 @@ class StreamHub:
 
     def subscribe(self, listener: Listener, streams: Iterable[str]) -> None:
         """Deliver `streams` from now on. One of another route is kept in the list and stays silent, as at the venue."""
+        self.changes_count += 1
         for stream in streams:
             listener.streams[stream] = None
             if self._route_of(stream) == listener.route:
                 self._by_stream.setdefault(stream, {})[listener.number] = listener
 
     def unsubscribe(self, listener: Listener, streams: Iterable[str]) -> None:
+        self.changes_count += 1
         for stream in streams:
             listener.streams.pop(stream, None)
             readers = self._by_stream.get(stream)

@@ -26,6 +26,7 @@ from actors.transport.venue_desk import Desk, VenueClock
 from actors.transport.venue_frames import text_frame
 from actors.transport.venue_hub import Listener, StreamHub
 from actors.transport.venue_limits import MessageLimiter, Refusal, WeightLimiter
+from actors.transport.venue_pulse import BEAT_MS, VenuePulse
 from actors.transport.venue_steps import StepDoor, inside
 from actors.transport.venue_users import UserStreams
 from actors.venues.binance.calls import Call, Done, MarketQuery, Reply, StreamCommand
@@ -135,6 +136,12 @@ class VenueServer:
         self._frames_retired: Counter[str] = Counter()  # role -> frames of its closed connections
         self._runner: web.ServerRunner | None = None
         self._keeper: asyncio.Task[None] | None = None
+        # What is recorded or repeated shows itself; a venue that makes its market shows how it stands.
+        own = recorded_depth is None and source is None and door is None
+        self._pulse = (
+            VenuePulse(exchange=exchange, dialect=dialect, hub=self.hub, ticker=self.answers.ticker) if own else None
+        )
+        self._pulser: asyncio.Task[None] | None = None
 
     async def start(self, *, host: str = "127.0.0.1", port: int = 0) -> int:
         """Bind and serve; returns the port. ConfigError when it is taken."""
@@ -152,15 +159,18 @@ class VenueServer:
             ) from None
         self.desk.start()
         self._keeper = asyncio.get_running_loop().create_task(self._keep(), name=f"keeper:{self.venue}")
+        if self._pulse is not None:
+            self._pulser = asyncio.get_running_loop().create_task(self._beat(self._pulse), name=f"pulse:{self.venue}")
         bound = self._runner.addresses[0]
         return int(bound[1])
 
     async def stop(self) -> None:
         self.desk.stop()
-        if self._keeper is not None:
-            self._keeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._keeper
+        for task in (self._keeper, self._pulser):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
         for socket in list(self._sockets.values()):
             await socket.ws.close(code=WSCloseCode.GOING_AWAY, message=b"venue stops")
         if self._runner is not None:
@@ -433,6 +443,20 @@ class VenueServer:
                     socket.heard_s = asyncio.get_running_loop().time()
             elif message.type is WSMsgType.BINARY:
                 await socket.ws.close(code=WSCloseCode.UNSUPPORTED_DATA, message=b"text only")
+                return
+
+    async def _beat(self, pulse: VenuePulse) -> None:
+        """Send the streams that go by the clock, at whole beats of it."""
+        while True:
+            late_ms = self._clock.now_ns() / NS_PER_MS % BEAT_MS
+            await asyncio.sleep((BEAT_MS - late_ms) / 1000)
+            try:
+                if pulse.beat(self._clock.now_ns()):
+                    self.flush()
+            except Exception as error:
+                if self.desk.on_failure is None:
+                    raise
+                self.desk.on_failure(error)
                 return
 
     async def _keep(self) -> None:

@@ -375,3 +375,76 @@ def test_funding_rates_are_those_that_were_paid() -> None:
 
     assert before == []
     assert [row["fundingTime"] for row in after] == [due_ns // NS_PER_MS]
+
+
+# --- streams that go by the clock ---------------------------------------------------------------------------------
+
+
+async def heard(venue: Venue, path: str, count: int = 1) -> list[Any]:
+    ws = await venue.dial(path)
+    async with asyncio.timeout(5):
+        return [await ws.receive_json() for _ in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("market", "path", "keys"),
+    [
+        ("spot", "/ws/aaausdt@depth5@100ms", {"lastUpdateId", "bids", "asks"}),
+        ("spot", "/ws/aaausdt@depth20", {"lastUpdateId", "bids", "asks"}),
+        ("spot", "/ws/aaausdt@ticker", {"e", "E", "s", *"pPwxcQbBaAohlvqOCFLn"}),
+        ("spot", "/ws/aaausdt@miniTicker", {"e", "E", "s", *"cohlvq"}),
+        ("spot", "/ws/aaausdt@avgPrice", {"e", "E", "s", "i", "w", "T"}),
+        ("spot", "/ws/aaausdt@kline_1s", {"e", "E", "s", "k"}),
+        ("spot", "/ws/aaausdt@kline_1m", {"e", "E", "s", "k"}),
+        ("perp", "/public/ws/aaausdt@depth5@100ms", {"e", "E", "T", "s", "U", "u", "pu", "b", "a"}),
+        ("perp", "/public/ws/aaausdt@depth20", {"e", "E", "T", "s", "U", "u", "pu", "b", "a"}),
+        ("perp", "/market/ws/aaausdt@ticker", {"e", "E", "s", *"pPwcQohlvqOCFLn"}),
+        ("perp", "/market/ws/aaausdt@kline_5m", {"e", "E", "s", "k"}),
+    ],
+)
+def test_a_stream_shows_how_things_stand_at_once(market: Market, path: str, keys: set[str]) -> None:
+    (frame,) = seen(market, lambda venue: heard(venue, path))
+
+    assert set(frame) == keys
+
+
+@pytest.mark.parametrize("name", ["!markPrice@arr", "!markPrice@arr@1s", "!miniTicker@arr", "!ticker@arr"])
+def test_a_stream_of_all_symbols_is_an_array(name: str) -> None:
+    ((row,),) = seen("perp", lambda venue: heard(venue, f"/market/ws/{name}"))
+
+    assert row["s"] == SYMBOL
+
+
+def test_partial_depth_keeps_its_own_pace() -> None:
+    async def scene(venue: Venue) -> float:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        frames = await heard(venue, "/ws/aaausdt@depth5@100ms", 6)
+        assert [len(frame["bids"]) for frame in frames] == [5] * 6
+        return loop.time() - began
+
+    assert 0.3 < seen("spot", scene) < 2.0
+
+
+def test_a_running_candle_is_open_and_holds_the_minutes_before() -> None:
+    async def scene(venue: Venue) -> list[Any]:
+        await place(venue, "spot", price="110")
+        hour = (await heard(venue, "/ws/aaausdt@kline_1h"))[0]["k"]
+        minute = (await heard(venue, "/ws/aaausdt@kline_1m"))[0]["k"]
+        return [hour, minute]
+
+    hour, minute = seen("spot", scene)
+
+    for candle, length_ms in ((hour, 3_600_000), (minute, 60_000)):
+        assert (candle["x"], candle["T"] - candle["t"] + 1) == (False, length_ms)
+        assert candle["t"] % length_ms == 0
+    assert float(hour["l"]) <= float(minute["l"])
+    assert float(hour["v"]) >= float(minute["v"])
+
+
+def test_streams_without_a_listener_cost_nothing() -> None:
+    async def scene(venue: Venue) -> int:
+        await asyncio.sleep(0.15)
+        return venue.server.hub.frames_sent_count
+
+    assert seen("spot", scene) == 0

@@ -148,6 +148,9 @@ class FakeExchange(Exchange):
     def klines(self, symbol: str, interval_ms: int, count: int) -> list[Kline]:
         return [Kline(0, interval_ms - 1, 1000, 1002, 999, 1001, 3, 1)]
 
+    def running_kline(self, symbol: str, interval_ms: int) -> Kline | None:
+        return None
+
     def account_state(self, account: str) -> LedgerAccount:
         return LedgerAccount(balances=())
 

@@ -36,6 +36,7 @@ from actors.venues.binance.server_forms import Forms
 from actors.venues.binance.server_market import MarketReplies, Ticker
 from actors.venues.binance.server_operations import Operations
 from actors.venues.binance.server_orders import OrderReplies
+from actors.venues.binance.server_paced import PacedStream, PacedStreams
 from actors.venues.binance.server_private import PrivateWriter, wrap_private
 from actors.venues.binance.server_streams import StreamWriter, combined, notice
 from actors.venues.ledger import (
@@ -92,6 +93,7 @@ class BinanceServer:
         self._orders = OrderReplies(venue, spellers)
         self._public = MarketReplies(venue, spellers)
         self._accounts = AccountReplies(venue, spellers, self._orders)
+        self._paced = PacedStreams(self._market, spellers)
         self._operations = Operations(venue, self._names, self._forms)
 
     def use(self, instruments: Sequence[Instrument]) -> None:
@@ -365,6 +367,16 @@ class BinanceServer:
     def frame_of(self, event: MarketEvent, stream: str) -> bytes:
         """Raw frame for one of `streams_of`; wrap with `combined` where the connection wants that."""
         return self._streams.frame_of(event, stream)
+
+    def paced_stream(self, name: str) -> PacedStream | None:
+        """What a stream that goes by the clock shows; None for every other name."""
+        return self._paced.read(name)
+
+    def ticker_frame(self, ticker: Ticker, *, mini: bool, now_ms: int) -> bytes:
+        return self._public.ticker_frame(ticker, mini=mini, now_ms=now_ms)
+
+    def average_frame(self, symbol: str, price_ticks: float, traded_ms: int, *, now_ms: int) -> bytes:
+        return self._public.average_frame(symbol, price_ticks, traded_ms, now_ms=now_ms)
 
     def private_frames(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -29,6 +29,33 @@ class Ticker(msgspec.Struct, frozen=True):
     day: Kline
     last_ticks: int
     last_lots: int = 0
+
+
+# Letter of the stream -> name in the REST answer; USD-M has no best prices and no previous close.
+_MINI_LETTERS: Final = {
+    "c": "lastPrice",
+    "o": "openPrice",
+    "h": "highPrice",
+    "l": "lowPrice",
+    "v": "volume",
+    "q": "quoteVolume",
+}
+_TICKER_LETTERS: Final = {
+    "p": "priceChange",
+    "P": "priceChangePercent",
+    "w": "weightedAvgPrice",
+    "x": "prevClosePrice",
+    "Q": "lastQty",
+    "b": "bidPrice",
+    "B": "bidQty",
+    "a": "askPrice",
+    "A": "askQty",
+    "O": "openTime",
+    "C": "closeTime",
+    "F": "firstId",
+    "L": "lastId",
+    "n": "count",
+} | _MINI_LETTERS
 
 
 class MarketReplies(Forms):
@@ -148,6 +175,19 @@ class MarketReplies(Forms):
         if self._perp:
             return row
         return {**row, **self._top(top), "prevClosePrice": s.prices[day.open_ticks]}
+
+    def ticker_frame(self, ticker: Ticker, *, mini: bool, now_ms: int) -> bytes:
+        """The same day as a frame of `@ticker` or `@miniTicker`."""
+        row = self._ticker(ticker)
+        letters = _MINI_LETTERS if mini else _TICKER_LETTERS
+        named = {letter: row[name] for letter, name in letters.items() if name in row}
+        kind = "24hrMiniTicker" if mini else "24hrTicker"
+        return msgspec.json.encode({"e": kind, "E": now_ms, "s": row["symbol"], **named})
+
+    def average_frame(self, symbol: str, price_ticks: float, traded_ms: int, *, now_ms: int) -> bytes:
+        s = self._spellers[symbol]
+        row = {"e": "avgPrice", "E": now_ms, "s": s.name, "i": "5m", "w": s.price(price_ticks), "T": traded_ms}
+        return msgspec.json.encode(row)
 
     def mark_prices(self, call: MarketQuery, marks: Sequence[MarkPrice], now_ms: int) -> Reply:
         rows = []
