@@ -309,7 +309,7 @@ class VenueServer:
     async def _serve_streams(self, request: web.BaseRequest, path: str, query: str) -> web.StreamResponse:
         dial = self.dialect.stream_dial(path, query)
         if dial is None:
-            return web.Response(status=404, text="no such stream path")
+            return web.Response(status=404, text="no such stream path, or a timeUnit that is not served")
         if self._source is not None and not self._source.is_up and dial.route != PRIVATE_ROUTE:
             return web.Response(status=503, text="the venue behind this one is not connected")
         socket = await self._open(
@@ -357,6 +357,8 @@ class VenueServer:
     # --- websocket API -------------------------------------------------------------------------------------------
 
     async def _serve_api(self, request: web.BaseRequest) -> web.StreamResponse:
+        if not self.dialect.time_unit_ok(request.query.get("timeUnit", "")):
+            return web.Response(status=404, text="a timeUnit that is not served")
         socket = await self._open(request, route="", combined=False, per_s=API_MESSAGES_PER_S_MAX)
         # Requests of one connection are carried out as they come and answered as they finish, as at the venue.
         tasks: set[asyncio.Task[None]] = set()

@@ -448,3 +448,14 @@ def test_streams_without_a_listener_cost_nothing() -> None:
         return venue.server.hub.frames_sent_count
 
     assert seen("spot", scene) == 0
+
+
+@pytest.mark.parametrize("path", ["/ws/aaausdt@trade", "/stream", "/ws-api/v3"])
+def test_times_in_microseconds_are_refused_and_not_sent_as_something_else(path: str) -> None:
+    async def scene(venue: Venue) -> int:
+        await (await venue.dial(f"{path}?timeUnit=MILLISECOND")).close()
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await venue.dial(f"{path}?timeUnit=MICROSECOND")
+        return refused.value.status
+
+    assert seen("spot", scene) == 404

@@ -5,7 +5,9 @@ Path of a request: bytes → `http` or `ws_api` → one `Call` (calls.py) → th
 `private_frames`. Nothing here reads a clock or keeps state of an account; `now_ms` and counters are arguments.
 
 Source: rest-api.md, web-socket-api.md, errors.md (2026-07-21); USD-M manual pages, read 2026-07. Left out on purpose:
-IOC and FOK orders, stop orders, order lists, hedge mode, batch orders (each is refused as the venue refuses it).
+IOC and FOK orders, stop orders, order lists, hedge mode, batch orders (each is refused as the venue refuses it);
+times in microseconds (refused); rolling-window tickers and the streams rpiDepth, continuousKline, compositeIndex,
+contractInfo, assetIndex and tradingSession (acknowledged and silent, as any unknown name is at the venue).
 """
 
 from __future__ import annotations
@@ -119,6 +121,8 @@ class BinanceServer:
             operation = HTTP_OPERATIONS[self._market].get((method, path))
             if operation is None:
                 raise Refused(-5000, f"Path {path}, Method {method} is invalid", 404)
+            if not self.time_unit_ok(headers.get("x-mbx-time-unit", "")):
+                raise Refused(-1100, "Illegal characters found in parameter 'X-MBX-TIME-UNIT'; it is MILLISECOND here.")
             text = body.decode("utf-8", "replace")
             params = _merged(query, text)
             account = ""
@@ -310,6 +314,8 @@ class BinanceServer:
     def stream_dial(self, path: str, query: str) -> StreamDial | None:
         """What a websocket path asks for; None for a path that is no stream (the websocket API is elsewhere).
 
+        None as well for times in microseconds, which are not served.
+
         Raw `/ws[/<stream>]`, combined `/stream?streams=a/b`, on USD-M below `/public`, `/market` or `/private`.
         """
         route, rest = "", path
@@ -319,6 +325,8 @@ class BinanceServer:
                 if path.startswith(f"/{name}/"):
                     route, rest = name, path.removeprefix(f"/{name}")
         params = dict(parse_qsl(query))
+        if not self.time_unit_ok(params.get("timeUnit", "")):
+            return None
         if rest == "/stream" or rest.startswith("/stream/"):
             streams = tuple(name for name in params.get("streams", "").split("/") if name)
             return StreamDial(route, streams, combined=True, listen_key=params.get("listenKey", ""))
@@ -328,6 +336,10 @@ class BinanceServer:
                 return StreamDial(route, (), combined=False, listen_key=(*names, params.get("listenKey", ""))[0])
             return StreamDial(route, names, combined=False)
         return None
+
+    def time_unit_ok(self, unit: str) -> bool:
+        """Times are milliseconds here; who asked for microseconds would misread them by a factor of a thousand."""
+        return unit.upper() in ("", "MILLISECOND")
 
     def stream_command(self, frame: bytes | str) -> StreamCommand:
         """One frame of a client on a stream connection. What cannot be read is answered by an error in `ack`."""
