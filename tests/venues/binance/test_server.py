@@ -466,3 +466,13 @@ def test_listen_keys_need_only_the_key() -> None:
     assert isinstance(call, PrivateCall)
     assert (call.action, call.account) == ("close", "main")
     assert fault(PERP.http("POST", "/fapi/v1/listenKey", "", {}, b"", now_ms=NOW_MS, request_no=1)) == (401, -2014)
+
+
+def test_a_session_that_logged_on_subscribes_without_a_signature() -> None:
+    frame = '{"id": "s", "method": "userDataStream.subscribe"}'
+    call = SPOT.ws_api(frame, now_ms=NOW_MS, request_no=1, logon="main")
+    assert isinstance(call, PrivateCall)
+    assert (call.account, call.action) == ("main", "subscribe")
+    refused = SPOT.ws_api(frame, now_ms=NOW_MS, request_no=1)
+    assert isinstance(refused, Done)
+    assert refused.reply.status == 401
