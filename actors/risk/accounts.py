@@ -106,7 +106,6 @@ class Accounts:
         ledger.fill(fill.side, fill.price_ticks, fill.lots)
         fee_usd = self._fee_usd(seat, fill)
         ledger.fee(fee_usd)
-        core.count("fills_count")
         core.count("foreign_fills_count", int(fill.foreign))
         notional = fill.price_ticks * fill.lots * seat.instrument.usd_per_tick_lot
         core.markouts.add(seat.key, fill.side, seat.mid2, notional, now_ns, _trace(seat, fill, float(fee_usd)))

@@ -59,7 +59,7 @@ def summary(core: RiskCore, accounts: Accounts) -> dict[str, Any]:
         },
         "pnl": {name: float(value) for name, value in pnl.items()},
         "pnl_exact": {name: str(value) for name, value in pnl.items()},
-        "fills_count": int(figures.get("fills_count", 0)),
+        "fills_count": sum(row["fills_count"] for row in symbols),  # of the run: the ledgers outlive risk
         "symbols_filled_count": sum(1 for row in symbols if row["fills_count"]),
         "reconcile": {
             "position_mismatch_count": int(figures.get("position_mismatch_count", 0)),

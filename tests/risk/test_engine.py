@@ -390,6 +390,14 @@ def test_a_trade_that_comes_again_under_a_new_number_counts_once() -> None:
     assert summary["venues"][VENUE]["fill_no"] == 2
 
 
+def test_the_runs_fills_are_counted_on_after_a_restart() -> None:
+    first = opened()
+    first.hear(GATEWAY, first.fill())
+    second = opened(loaded=first.journal.load())
+
+    assert second.engine.summary()["fills_count"] == 1
+
+
 def test_both_sides_of_a_trade_with_ourselves_count_also_over_a_restart() -> None:
     stage = opened()
     stage.hear(GATEWAY, stage.fill(lots=10, trade_id=77))
