@@ -89,8 +89,9 @@ class Figures:
         self._series = Series()
         self.restarts: Counter[str] = Counter()
         self._incarnations: dict[str, str] = {}
-        # (role, incarnation) -> last status of each life of the pool's actors: their counts must outlive a kill.
-        self._pool_lives: dict[tuple[str, str], Status] = {}
+        # (role, incarnation) -> last status of each life: what it counted must outlive it.
+        self._lives: dict[tuple[str, str], Status] = {}
+        self._frames_before = 0.0  # received before all symbols quoted
         self._cpu_s: dict[str, float] = {}  # role -> CPU seconds of its lives since all quoted
         self._cpu_seen_s: dict[str, float] = {}  # role -> newest reading of its current life
         self._counting = False
@@ -103,8 +104,7 @@ class Figures:
                 self.restarts[role] += 1
             if incarnation:
                 self._incarnations[role] = incarnation
-                if role.startswith(("llm:", "treasury")):
-                    self._pool_lives[role, incarnation] = status
+            self._lives[role, incarnation] = status
             self.statuses[role] = status
             self._take_cpu(role, float(status.get("cpu_s", 0.0)))
             if role.startswith("quote:"):
@@ -113,8 +113,9 @@ class Figures:
                     self._reasons.add(symbol, row)
 
     def start_counting(self) -> None:
-        """All symbols quote: shares of time and CPU count from here."""
+        """All symbols quote: shares of time and CPU, and frames a second, count from here."""
         self._counting = True
+        self._frames_before = self._feed_counts().get("frames", 0.0)
         self._cpu_s = {}
         self.uptime.start()
 
@@ -128,7 +129,12 @@ class Figures:
     # --- reading ---------------------------------------------------------------------------------------------
 
     def of(self, prefix: str) -> list[Status]:
+        """Newest statuses of the roles that begin so."""
         return [status for role, status in self.statuses.items() if role.startswith(prefix)]
+
+    def lives(self, prefix: str) -> list[Status]:
+        """The same, and the last ones of those that have died."""
+        return [status for (role, _), status in self._lives.items() if role.startswith(prefix)]
 
     def quotes(self) -> dict[str, Status]:
         return {symbol: row for status in self.of("quote:") for symbol, row in status.get("symbols", {}).items()}
@@ -158,10 +164,10 @@ class Figures:
         return sum(int(status.get("books_ok_count", 0)) for status in self.of("feed:"))
 
     def histogram(self, name: str, prefixes: Iterable[str]) -> Histogram:
-        """All actors' histograms of one kind, merged."""
+        """All actors' histograms of one kind, merged, those of dead ones too."""
         merged = Histogram()
         for prefix in prefixes:
-            for status in self.of(prefix):
+            for status in self.lives(prefix):
                 encoded = status.get("histograms", {}).get(name)
                 if encoded:
                     merged.merge(encoded.encode() if isinstance(encoded, str) else encoded)
@@ -278,10 +284,9 @@ class Figures:
         net = audit.net_usd if audit is not None else None
         if net is None:
             net = Decimal(exact.get("net_usd", "0"))
-        reconcile = _reconcile([risk, *self.of("gateway:")])
+        reconcile = self._reconcile()
         for name, count in (audit.reconcile() if audit is not None else {}).items():
             reconcile[name] = max(reconcile.get(name, 0), count)
-        gateways, feeds = self.of("gateway:"), self.of("feed:")
         latency = {
             "frame_to_quote": self.histogram("frame_to_quote", ["quote:"]),
             "frame_to_order": self.histogram("frame_to_order", ["gateway:"]),
@@ -291,10 +296,11 @@ class Figures:
             "ray_call": ray_call,
         }
         injected = sum(int(row["gaps_injected_count"]) for one in self.of("sim:") for row in one["venues"].values())
-        feed = merge_counts([_numbers(status.get("counters", {})) for status in feeds])
+        feed = self._feed_counts()
+        frames_per_s = (feed.get("frames", 0) - self._frames_before) / duration_s if duration_s else 0.0
         feed_part = {
             "frames": feed.get("frames", 0),
-            "frames_per_s": round(feed.get("frames", 0) / duration_s, 1) if duration_s else 0.0,
+            "frames_per_s": round(frames_per_s, 1),
             "gaps_injected": injected,
             "gaps_unexplained": max(0, feed.get("gaps", 0) - injected),
             **{name: feed.get(name, 0) for name in ("resyncs", "reconnects", "conflated", "unparsed")},
@@ -308,10 +314,13 @@ class Figures:
             duration_s=duration_s,
             startup=startup,
             two_sided_share=self.uptime.shares(duration_s),
-            orders={key: int(value) for key, value in merge_counts([one["orders"] for one in gateways]).items()},
+            orders={
+                key: int(value)
+                for key, value in merge_counts([one["orders"] for one in self.lives("gateway:")]).items()
+            },
             fills_by_symbol={row["symbol"]: int(row["fills_count"]) for row in risk.get("symbols", [])},
             pnl={**pnl, "net": net, "stock": Decimal(exact.get("stock_usd", "0"))},
-            risk=risk.get("risk", {}),
+            risk=self._risk_figures(),
             latency_us={name: one.summary() for name, one in latency.items()},
             cpu_share={"total": round(cpu_share, 4), "by_actor_kind": self.cpu_by_kind(duration_s)},
             feed=feed_part,
@@ -351,10 +360,33 @@ class Figures:
         return operator_lines(self.of("llm:"), self.statuses.get("treasury", {}))
 
     def _llm(self) -> dict[str, Any]:
-        members = [status for (role, _), status in self._pool_lives.items() if role != "treasury"]
-        treasuries = [status for (role, _), status in self._pool_lives.items() if role == "treasury"]
         relay: Status = next((status["relay"] for status in self.of("sim:") if status.get("relay")), {})
-        return model_figures(members, treasuries, relay)
+        return model_figures(self.lives("llm:"), self.lives("treasury"), relay)
+
+    def _feed_counts(self) -> dict[str, float]:
+        return merge_counts([_numbers(status.get("counters", {})) for status in self.lives("feed:")])
+
+    def _risk_figures(self) -> dict[str, Any]:
+        """Risk's newest; what it has counted and the highest it has seen are of all its lives."""
+        newest: Mapping[str, Any] = self.risk.get("risk", {})
+        earlier = [one for life in self.lives("risk") if (one := life.get("risk", {})) is not newest]
+        merged = dict(newest)
+        for name in newest:
+            values = [one[name] for one in earlier if name in one]
+            if name.endswith("_max"):
+                merged[name] = max([newest[name], *values])
+            elif name.endswith("_count"):
+                merged[name] = newest[name] + sum(values)
+        return merged
+
+    def _reconcile(self) -> dict[str, int]:
+        """Risk's and the gateways' counts, added up. Fills that a dead risk was waiting for are the next one's."""
+        names = ("position_mismatch_count", "orphan_orders_count", "lost_fills_count", "foreign_orders_count")
+        rows = [_numbers(status.get("reconcile", {})) for status in [*self.lives("risk"), *self.lives("gateway:")]]
+        for status, row in zip(self.lives("risk"), rows, strict=False):
+            if status is not self.risk:
+                row.pop("lost_fills_count", None)
+        return {**{name: 0 for name in names}, **{name: int(value) for name, value in merge_counts(rows).items()}}
 
     def _memory(self, ray_pss_mb: float) -> dict[str, float]:
         quotes = [float(status.get("pss_mb", 0.0)) for status in self.of("quote:")]
@@ -368,10 +400,3 @@ class Figures:
 
 def _numbers(row: Mapping[str, Any]) -> dict[str, float]:
     return {name: value for name, value in row.items() if isinstance(value, int | float)}
-
-
-def _reconcile(views: list[Status]) -> dict[str, int]:
-    """Risk's and the gateways' counts, added up."""
-    names = ("position_mismatch_count", "orphan_orders_count", "lost_fills_count", "foreign_orders_count")
-    total = merge_counts([_numbers(status.get("reconcile", {})) for status in views])
-    return {**{name: 0 for name in names}, **{name: int(value) for name, value in total.items()}}
