@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -23,6 +23,14 @@ from pipelines.plan import RunPlan
 Status = Mapping[str, Any]
 PARTS = ("spread_capture", "inventory", "fees", "funding")
 SIDES = ("bid", "ask")
+# Latency -> who measures it. Counted from when all symbols quote: fifty processes that start share the same cores.
+LATENCIES = {
+    "frame_to_quote": "quote:",
+    "frame_to_order": "gateway:",
+    "feed_lag": "quote:",
+    "pacer_wait": "gateway:",
+    "order_to_ack": "gateway:",
+}
 SATURATED_SHARE = 0.8
 LARGEST_COUNT = 10  # positions that the risk model is told of
 
@@ -92,6 +100,7 @@ class Figures:
         # (role, incarnation) -> last status of each life: what it counted must outlive it.
         self._lives: dict[tuple[str, str], Status] = {}
         self._frames_before = 0.0  # received before all symbols quoted
+        self._latencies_before: dict[str, Histogram] = {}
         self._cpu_s: dict[str, float] = {}  # role -> CPU seconds of its lives since all quoted
         self._cpu_seen_s: dict[str, float] = {}  # role -> newest reading of its current life
         self._counting = False
@@ -113,8 +122,9 @@ class Figures:
                     self._reasons.add(symbol, row)
 
     def start_counting(self) -> None:
-        """All symbols quote: shares of time and CPU, and frames a second, count from here."""
+        """All symbols quote: shares of time and CPU, and frames a second, and latencies, count from here."""
         self._counting = True
+        self._latencies_before = {name: self.histogram(name) for name in LATENCIES}
         self._frames_before = self._feed_counts().get("frames", 0.0)
         self._cpu_s = {}
         self.uptime.start()
@@ -163,15 +173,18 @@ class Figures:
     def in_sync_count(self) -> int:
         return sum(int(status.get("books_ok_count", 0)) for status in self.of("feed:"))
 
-    def histogram(self, name: str, prefixes: Iterable[str]) -> Histogram:
-        """All actors' histograms of one kind, merged, those of dead ones too."""
+    def histogram(self, name: str) -> Histogram:
+        """All actors' histograms of one of `LATENCIES`, merged, those of dead ones too."""
         merged = Histogram()
-        for prefix in prefixes:
-            for status in self.lives(prefix):
-                encoded = status.get("histograms", {}).get(name)
-                if encoded:
-                    merged.merge(encoded.encode() if isinstance(encoded, str) else encoded)
+        for status in self.lives(LATENCIES[name]):
+            encoded = status.get("histograms", {}).get(name)
+            if encoded:
+                merged.merge(encoded.encode() if isinstance(encoded, str) else encoded)
         return merged
+
+    def _latency(self, name: str) -> Histogram:
+        whole, before = self.histogram(name), self._latencies_before.get(name)
+        return whole.since(before) if before is not None else whole
 
     def cpu_by_kind(self, duration_s: float) -> dict[str, float]:
         """Shares of one core since all symbols quoted, summed over the actors of a kind."""
@@ -219,7 +232,7 @@ class Figures:
     def sample(self, at_s: float) -> Sample:
         pnl, risk = self.risk.get("pnl", {}), self.risk.get("risk", {})
         spreads = sorted(float(row["spread_bps"]) for row in self.quotes().values() if row["two_sided"])
-        latency = self.histogram("frame_to_order", ["gateway:"])
+        latency = self._latency("frame_to_order")
         one = Sample(
             at_s=round(at_s, 1),
             net_usd=float(pnl.get("net_usd", 0.0)),
@@ -287,14 +300,7 @@ class Figures:
         reconcile = self._reconcile()
         for name, count in (audit.reconcile() if audit is not None else {}).items():
             reconcile[name] = max(reconcile.get(name, 0), count)
-        latency = {
-            "frame_to_quote": self.histogram("frame_to_quote", ["quote:"]),
-            "frame_to_order": self.histogram("frame_to_order", ["gateway:"]),
-            "feed_lag": self.histogram("feed_lag", ["quote:"]),
-            "pacer_wait": self.histogram("pacer_wait", ["gateway:"]),
-            "order_to_ack": self.histogram("order_to_ack", ["gateway:"]),
-            "ray_call": ray_call,
-        }
+        latency = {name: self._latency(name) for name in LATENCIES} | {"ray_call": ray_call}
         injected = sum(int(row["gaps_injected_count"]) for one in self.of("sim:") for row in one["venues"].values())
         feed = self._feed_counts()
         frames_per_s = (feed.get("frames", 0) - self._frames_before) / duration_s if duration_s else 0.0

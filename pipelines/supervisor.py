@@ -405,8 +405,8 @@ class Supervisor:
             self._fleet.handles[role].watched.remote()
 
     async def _echo(self) -> None:
-        """A bare Ray call under the run's own load, to compare our links with."""
-        if "registry" not in self._fleet.handles:
+        """A bare Ray call under the run's own load, to compare our links with; as they, from when all symbols quote."""
+        if self._quoting_since_s is None:
             return
         began_ns = time.monotonic_ns()
         if await self._ask(["registry"], "pid"):

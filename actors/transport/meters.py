@@ -91,6 +91,15 @@ class Histogram:
         """Add what another histogram's `encode` returned."""
         self._buckets.decode_and_add(encoded)
 
+    def since(self, earlier: Histogram) -> Histogram:
+        """Return what was recorded after `earlier`, a former state of this one."""
+        now, then = self._buckets, earlier._buckets
+        counts = np.frombuffer(now.counts, np.int64) - np.frombuffer(then.counts, np.int64)
+        later = Histogram()
+        for index in counts.nonzero()[0].tolist():
+            later._settled.record_value(now.get_value_from_index(index), int(counts[index]))
+        return later
+
     def reset(self) -> None:
         self._buckets.reset()
 

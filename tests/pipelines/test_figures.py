@@ -84,3 +84,11 @@ def test_frames_a_second_are_of_the_time_in_which_all_quote(figures: Figures) ->
 
     feed = facts_of(figures).feed
     assert (feed["frames"], feed["frames_per_s"]) == (65_000, 1_500.0)
+
+
+def test_latencies_are_of_the_time_in_which_all_quote(figures: Figures) -> None:
+    figures.take({"gateway:binance_perp": gateway(1, 1, 0, 90_000)})
+    figures.start_counting()
+    figures.take({"gateway:binance_perp": gateway(2, 1, 0, 100)})
+
+    assert facts_of(figures).latency_us["order_to_ack"] == {"p50": 100, "p90": 100, "p99": 100, "max": 100, "count": 1}

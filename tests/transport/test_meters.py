@@ -57,6 +57,18 @@ def test_merged_histograms_equal_one_that_saw_everything() -> None:
     assert first.summary() == whole.summary()
 
 
+def test_what_came_since_a_former_state_is_told_apart() -> None:
+    former, now, later = Histogram(), Histogram(), Histogram()
+    for value_us in (7, 800, 90_000):
+        former.record(value_us)
+        now.record(value_us)
+    for value_us in (9, 800, 100):
+        now.record(value_us)
+        later.record(value_us)
+    assert now.since(former).summary() == later.summary()
+    assert now.since(now).count == 0
+
+
 def test_cpu_share_is_the_busy_part_of_the_time_between_two_reads() -> None:
     cpu, wall = iter([0, 500_000_000, 500_000_000, 500_000_001]), iter([0, 2_000_000_000, 3_000_000_000, 3_000_000_001])
     share = CpuShare(cpu_ns=lambda: next(cpu), wall_ns=lambda: next(wall))
