@@ -106,11 +106,12 @@ class Desk:
         self.halted: set[str] = set()  # symbols in CIRCUIT_BREAKER or FULL_STOP
 
     def take_order_row(self, row: OrderRow, now_ns: int) -> None:
-        """Count open orders, orders and rejects."""
+        """Count open orders, orders and rejects: of orders, and of changes, whose order rests on with a reason."""
+        refused = row.state is OrderState.REJECTED or (row.state is OrderState.OPEN and row.reason)
+        if refused and not _is_post_only(row.reason):
+            self._rejects_ns.append(now_ns)
         if row.state in DONE_STATES:
             self.open_ids.discard(row.client_id)
-            if row.state is OrderState.REJECTED and not _is_post_only(row.reason):
-                self._rejects_ns.append(now_ns)
         else:
             if row.state is OrderState.PENDING:
                 self._orders_ns.append(now_ns)

@@ -753,15 +753,16 @@ def test_a_failing_journal_breaks_and_its_return_heals() -> None:
     assert stage.engine.state is RiskState.WARNING
 
 
-def test_a_reject_storm_breaks_the_venue_and_post_only_refusals_do_not() -> None:
+@pytest.mark.parametrize("state", [OrderState.REJECTED, OrderState.OPEN], ids=["orders", "changes"])
+def test_a_reject_storm_breaks_the_venue_and_post_only_refusals_do_not(state: OrderState) -> None:
     stage = opened(RiskSettings(rejects_per_min_max=3))
     for number in range(5):
-        stage.hear(GATEWAY, stage.order_row(f"a{number}", OrderState.REJECTED, "post-only would take"))
+        stage.hear(GATEWAY, stage.order_row(f"a{number}", state, "post-only would take"))
     stage.pass_ms(100)
     assert stage.engine.core.venue_state(VENUE) is RiskState.NORMAL
 
     for number in range(4):
-        stage.hear(GATEWAY, stage.order_row(f"b{number}", OrderState.REJECTED, "margin is insufficient"))
+        stage.hear(GATEWAY, stage.order_row(f"b{number}", state, "margin is insufficient"))
     stage.pass_ms(100)
     assert stage.engine.core.venue_state(VENUE) is RiskState.CIRCUIT_BREAKER
 
