@@ -122,6 +122,7 @@ class GatewayActor:
             risk=host.settings.risk,
             limits=limits_of(self._venue),
             started_ms=host.clock.wall_ns() // NS_PER_MS,
+            unix_ahead_ns=host.clock.wall_ns() - host.clock.now_ns(),
         )
         self._line = VenueLine(
             account=account,

@@ -362,6 +362,7 @@ class Comparison:
         }
         fresh = not self.is_known and not self._journal_told
         quiet = self._quiet()
+        self._compared.difference_update(self._differed)  # what differed must be looked at again
         self._compared.update(quiet)
         before, self._differed = (
             self._differed,

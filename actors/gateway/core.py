@@ -48,6 +48,7 @@ class Core:
         settings: GatewaySettings,
         limits: VenueLimits,
         orders_per_min_max: int = 1_000_000,
+        unix_ahead_ns: int = 0,
     ) -> None:
         self.venue = venue
         self.incarnation = incarnation
@@ -67,6 +68,7 @@ class Core:
         self.instruments: dict[str, Instrument] = {}
         self.counters: Counter[str] = Counter()
         self.now_ns = 0
+        self._unix_ahead_ns = unix_ahead_ns
         self.out: list[Command] = []
         # request_no -> request without an answer, oldest first; timed-out ones wait here for a late answer
         self.flights: dict[int, Flight] = {}
@@ -75,6 +77,11 @@ class Core:
         self.rows_waiting: list[Message] = []
         self.risk_up = False
         self._request_nos = itertools.count(1)
+
+    @property
+    def unix_ns(self) -> int:
+        """Now, by the clock that venues count by."""
+        return self.now_ns + self._unix_ahead_ns
 
     def next_request_no(self) -> int:
         return next(self._request_nos)

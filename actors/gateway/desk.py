@@ -329,7 +329,8 @@ class OrderDesk:
             is_lost = dated and order.state is OrderState.UNKNOWN and order.pending_lots >= 0
             if is_lost or (not dated and not self._agree(order, seen, asked_ns)):
                 return order
-        self._move(order, event, reason=seen.reason)
+        lost = order.reason if order.state is OrderState.UNKNOWN and event is LifeEvent.SEEN_LIVE else ""
+        self._move(order, event, reason=seen.reason or lost)
         return order
 
     def _dated(self, order: TrackedOrder, seen: VenueOrder, asked_ns: int) -> bool:

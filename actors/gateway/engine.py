@@ -106,14 +106,19 @@ class GatewayEngine:
         limits: VenueLimits,
         instruments: tuple[Instrument, ...] = (),
         started_ms: int = 0,
+        unix_ahead_ns: int = 0,
     ) -> None:
-        """`started_ms` is unix time: fills of symbols without a known trade id are looked for from there."""
+        """`started_ms` is unix time: fills of symbols without a known trade id are looked for from there.
+
+        `unix_ahead_ns` is unix time less the clock of `handle`: limits are counted by the venue's minutes.
+        """
         self.core = Core(
             venue=venue,
             incarnation=incarnation,
             settings=settings,
             limits=limits,
             orders_per_min_max=risk.orders_per_min_max,
+            unix_ahead_ns=unix_ahead_ns,
         )
         self.gate = Gate()
         self.ids = IdBlock(settings.client_prefix)
@@ -171,7 +176,7 @@ class GatewayEngine:
             VenueFundings: self.comparison.on_fundings,
             VenueCountdownAck: self._answered,
             VenueTime: self._answered,
-            RateUsage: lambda usage: self.core.budget.correct(usage, self.core.now_ns),
+            RateUsage: lambda usage: self.core.budget.correct(usage, self.core.now_ns, self.core.unix_ns),
             StreamUp: self._stream_up,
             StreamDown: self._stream_down,
         }
@@ -434,6 +439,7 @@ class GatewayEngine:
         for order in core.table.live(symbol):
             order.rescale(ticks, lots)
             core.table.touch(order)
+            order.successor = None
             self.desk.cancel(order, why)
         core.ledger.rescale(old, new)
         self.comparison.rescale(symbol, lots)

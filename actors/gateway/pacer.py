@@ -123,13 +123,12 @@ class RateWindow:
                 return written_ns + self.span_ns
         return now_ns
 
-    def correct(self, venue_count: int, now_ns: int) -> None:
-        """The venue counts so many in its interval."""
+    def correct(self, venue_count: int, now_ns: int, unix_ns: int) -> None:
+        """The venue counts so many in its interval; intervals turn with `unix_ns`, which is now by the world's clock."""
         self._others = max(0, venue_count - self._own)
         # A report just after a turn by our clock may be of the interval before by the venue's: taken as such, since
         # what it holds of the new one is little and told again soon.
-        began_ns = (now_ns - CLOCK_SLACK_NS) // self.span_ns * self.span_ns
-        self._others_ns = began_ns + CLOCK_SLACK_NS
+        self._others_ns = now_ns - (unix_ns - CLOCK_SLACK_NS) % self.span_ns
 
 
 class Budget:
@@ -197,12 +196,12 @@ class Budget:
     def close_until(self, until_ns: int) -> None:
         self.closed_until_ns = max(self.closed_until_ns, until_ns)
 
-    def correct(self, usage: RateUsage, now_ns: int) -> None:
+    def correct(self, usage: RateUsage, now_ns: int, unix_ns: int) -> None:
         for name in self.windows:
             count = getattr(usage, name.value)
             if count >= 0:
                 self.windows[name].forget(now_ns)
-                self.windows[name].correct(count, now_ns)
+                self.windows[name].correct(count, now_ns, unix_ns)
 
 
 Slot = tuple[str, str, int]  # holder, symbol, slot

@@ -96,6 +96,7 @@ class Bench:
             limits=limits_of(venue),
             instruments=tuple(instrument(symbol, venue) for symbol in symbols),
             started_ms=1_700_000_000_000,
+            unix_ahead_ns=1_700_000_000_000 * NS_PER_MS - self.now_ns,
         )
         self.out: list[Command] = []
         self.requests: list[VenueRequest] = []

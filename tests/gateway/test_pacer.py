@@ -153,24 +153,25 @@ def test_order_windows_keep_no_reserve_where_cancels_cost_nothing() -> None:
 def test_what_the_venue_counts_besides_ours_is_followed_up_and_down_never_below_ours() -> None:
     pace = budget(PERP)
     window = pace.windows[Window.ORDERS_10S]
-    pace.correct(RateUsage(orders_10s=100, orders_1m=5), 0)
+    pace.correct(RateUsage(orders_10s=100, orders_1m=5), 0, 0)
     assert window.used == 100
     window.take(30, 1)
     assert window.used == 130
-    pace.correct(RateUsage(orders_10s=40), 2)  # its interval began anew, and 10 are others'
+    pace.correct(RateUsage(orders_10s=40), 2, 2)  # its interval began anew, and 10 are others'
     assert window.used == 40
-    pace.correct(RateUsage(orders_10s=3), 3)
+    pace.correct(RateUsage(orders_10s=3), 3, 3)
     assert window.used == 30
 
 
 @pytest.mark.parametrize("told_s", [42, 47, 49.9, 50.3])
-def test_what_the_venue_counted_ends_with_its_interval(told_s: float) -> None:
-    """The last of them was told by a venue whose clock is behind ours."""
+@pytest.mark.parametrize("ahead_s", [0, 13])
+def test_what_the_venue_counted_ends_with_its_interval(told_s: float, ahead_s: int) -> None:
+    """The last of them was told by a venue whose clock is behind ours. Intervals turn with unix time, not our clock."""
     pace = budget(PERP)
     window = pace.windows[Window.ORDERS_10S]
-    told_ns = int(told_s * NS_PER_S)
-    pace.correct(RateUsage(orders_10s=400), told_ns)
-    ends_ns = 51 * NS_PER_S  # a second of slack for the clocks
+    told_ns = int((told_s - ahead_s) * NS_PER_S)
+    pace.correct(RateUsage(orders_10s=400), told_ns, told_ns + ahead_s * NS_PER_S)
+    ends_ns = (51 - ahead_s) * NS_PER_S  # a second of slack for the clocks
     assert window.ready_ns(1, Urgency.NORMAL, told_ns) == ends_ns
     window.forget(ends_ns - 1)
     assert window.used == 400
