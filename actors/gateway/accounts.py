@@ -17,6 +17,7 @@ from decimal import ROUND_FLOOR, Decimal
 from actors.gateway.ordertable import TrackedOrder
 from actors.vocab.errors import check
 from actors.vocab.instruments import Instrument
+from actors.vocab.leases import TRADE_IDS_TOLD
 from actors.vocab.market import Side
 from actors.vocab.orders import STARTING_BALANCE, Fill, PositionAdjust
 from actors.vocab.venue_io import VenueFill
@@ -34,6 +35,7 @@ class SymbolAccount:
 
     __slots__ = (
         "agreed_id",
+        "agreed_ms",
         "avg_price_ticks",
         "dust",
         "fills_count",
@@ -57,6 +59,7 @@ class SymbolAccount:
         self.last_id = 0
         self.journalled_id = 0  # highest of an earlier life
         self.agreed_id = 0  # newest trade when our position was last the venue's: none up to it is missing
+        self.agreed_ms = 0  # when the venue was asked for that position, unix time
         # (trade id, side) of booked trades above floor_id; both sides of a trade with ourselves have one id
         self.seen: dict[tuple[int, Side], None] = {}
         self.prev_no = -1
@@ -211,7 +214,8 @@ class Ledger:
     ) -> None:
         """Set where the journal stands with `symbol`; only before its first booking.
 
-        From the first of `trade_ids` on it has booked these trades; without them all up to `trade_id`.
+        From the first of `trade_ids` on it has booked these trades, before them all where more would not have been
+        told, and none else; without them all up to `trade_id`.
         """
         account = self.account(symbol)
         check(not account.fills_count, f"{self.venue} {symbol}: the journal's position came after a fill")
@@ -219,7 +223,8 @@ class Ledger:
         account.stock_lots, account.is_started = stock_lots, True
         account.avg_price_ticks = avg_price_ticks
         account.journalled_id = account.last_id = trade_id
-        account.floor_id = min(trade_ids, default=trade_id)
+        all_told = 0 < len(trade_ids) < TRADE_IDS_TOLD
+        account.floor_id = 0 if all_told else min(trade_ids, default=trade_id)
         account.seen = dict.fromkeys((number, side) for number in trade_ids for side in Side)
 
     def rescale(self, old: Instrument, new: Instrument) -> None:

@@ -78,6 +78,7 @@ class Comparison:
         self._foreign_told: dict[tuple[str, str], None] = {}
         # fills counted per symbol when positions were asked for: a fill in between makes the answer useless
         self._fills_before: dict[str, int] = {}
+        self._positions_asked_ms = 0
         self._differed: dict[str, int] = {}  # symbol -> venue's lots less ours at the last look
         self._compared: set[str] = set()  # symbols looked at in this comparison without a fill in between
         self._journal_told = False  # the journal knows an earlier life: positions go on from there
@@ -135,6 +136,7 @@ class Comparison:
                 self._foreign_told.clear()
             elif isinstance(ask, AskPositions):
                 request = VenuePositionsQuery(number)
+                self._positions_asked_ms = core.unix_ns // NS_PER_MS
                 self._fills_before = {symbol: core.ledger.account(symbol).fills_count for symbol in core.instruments}
             elif isinstance(ask, FundingFrom):
                 request = VenueFundingQuery(number, ask.since_ms)
@@ -196,7 +198,9 @@ class Comparison:
         """What may be missing lies above the trades that were all known, however new the newest known one is."""
         account = self._core.ledger.account(symbol)
         known_id = max(account.floor_id, account.agreed_id)
-        return TradesFrom(symbol, known_id + 1) if known_id else TradesFrom(symbol, 0, self._since_ms)
+        if known_id:
+            return TradesFrom(symbol, known_id + 1)
+        return TradesFrom(symbol, 0, max(self._since_ms, account.agreed_ms))
 
     # --- orders ---------------------------------------------------------------------------------------------
 
@@ -379,6 +383,7 @@ class Comparison:
         for symbol in quiet:
             if symbol not in self._differed:
                 account(symbol).agreed_id = account(symbol).last_id
+                account(symbol).agreed_ms = self._positions_asked_ms
                 self._desk.compared(symbol)
         if self._looks_on():
             again = [self._trades_from(symbol) for symbol in self._differed]

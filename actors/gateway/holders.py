@@ -9,6 +9,7 @@ class Holders:
     def __init__(self) -> None:
         self._up: dict[str, bool] = {}  # incarnation with a live link -> it runs on our host
         self._owner: dict[str, str] = {}  # symbol -> incarnation that greeted last
+        self._dismissed: dict[str, None] = {}  # symbols whose owner must greet again
         self._silent: dict[str, None] = {}  # owners whose link went silent; they must greet again
         self._retired: dict[tuple[str, str], None] = {}  # (symbol, incarnation) that a newer one replaced
 
@@ -33,17 +34,18 @@ class Holders:
             if len(self._retired) > 100_000:  # a bound far above any number of restarts; the oldest is forgotten
                 del self._retired[next(iter(self._retired))]
         self._owner[symbol] = holder
+        self._dismissed.pop(symbol, None)
         self._silent.pop(holder, None)
         return True
 
     def dismiss(self, symbol: str) -> None:
         """Nobody speaks for `symbol` until somebody greets again."""
-        self._owner.pop(symbol, None)
+        self._dismissed[symbol] = None
 
     def owner(self, symbol: str) -> str:
         """Return who speaks for `symbol` and can be reached; empty when nobody."""
         owner = self._owner.get(symbol, "")
-        return "" if owner in self._silent else owner
+        return "" if owner in self._silent or symbol in self._dismissed else owner
 
     def symbols(self) -> list[str]:
         return list(self._owner)

@@ -124,7 +124,7 @@ class RateWindow:
         return now_ns
 
     def correct(self, venue_count: int, now_ns: int, unix_ns: int) -> None:
-        """The venue counts so many in its interval; intervals turn with `unix_ns`, which is now by the world's clock."""
+        """The venue counts so many in its interval; intervals turn with unix time, which is `unix_ns` now."""
         self._others = max(0, venue_count - self._own)
         # A report just after a turn by our clock may be of the interval before by the venue's: taken as such, since
         # what it holds of the new one is little and told again soon.

@@ -11,6 +11,7 @@ from actors.risk.grants import SymbolLease
 from actors.risk.seats import Desk, Seat
 from actors.risk.states import Change
 from actors.vocab.leases import (
+    TRADE_IDS_TOLD,
     AccountLease,
     AccountLeaseRequest,
     BlockGrant,
@@ -28,7 +29,6 @@ from actors.vocab.units import NS_PER_MS, NS_PER_S
 
 ASK_AGAIN_NS = 200 * NS_PER_MS  # least time between two requests for the same missing fills
 BURIED_HOLDERS_MAX = 10_000  # incarnations that were replaced; full: the oldest are forgotten
-TRADE_IDS_TOLD = 50  # of each symbol, to a new life of its gateway: the fills of about two minutes of a busy one
 BOOKING_LOWERED_MAX = 50  # rows a second that give journalled worst cases back
 
 

@@ -144,6 +144,9 @@ class BlockGrant(Message, frozen=True):
     fundings: tuple[FundingPaid, ...] | None = None  # newest journalled payments, oldest first; None: not told
 
 
+TRADE_IDS_TOLD = 50  # of each symbol, to a new life of its gateway: the fills of about two minutes of a busy one
+
+
 class FundingPaid(Record, frozen=True):
     """A funding payment, as far as stream and list tell the same of it."""
 

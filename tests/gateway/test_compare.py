@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from actors.gateway.commands import FromRisk, RiskLink
+from actors.gateway.commands import FromRisk, RiskLink, ToVenue
 from actors.vocab.control import Instruments
 from actors.vocab.leases import BlockGrant, JournalledSymbol
 from actors.vocab.market import Side
@@ -72,6 +72,42 @@ def test_a_fill_while_positions_are_read_has_them_read_again(venue: str, lots: i
     account = bench.engine.core.ledger.account(SYMBOL)
     assert (account.lots, account.stock_lots) == (lots, stock_lots)
     assert bench.engine.comparison.is_reconciled
+
+
+def test_a_difference_is_looked_at_until_a_look_without_a_fill_has_settled_it() -> None:
+    bench, query = asked_for_positions("binance_spot")
+    bench.send(by_hand(4, 1))
+    bench.send(VenuePositions(query.request_no, (Position(SYMBOL, 1_001, 0.0),)))
+    for trade_id, lots in ((5, 1_002), (6, 1_003)):
+        (query,) = bench.written(VenuePositionsQuery, bench.later(300))
+        bench.send(by_hand(trade_id, 1))
+        bench.send(VenuePositions(query.request_no, (Position(SYMBOL, lots, 0.0),)))
+        assert not bench.engine.comparison.is_reconciled
+
+    bench.later(300)
+    bench.answer_queries(positions=(Position(SYMBOL, 1_003, 0.0),))
+    account = bench.engine.core.ledger.account(SYMBOL)
+    assert (account.lots, account.stock_lots) == (3, 1_000)
+
+
+def test_perp_that_differed_does_not_open_because_a_fill_came() -> None:
+    """A life with a journal looks twice before it adopts; the second look is spoilt."""
+    bench = Bench()
+    bench.send(RiskLink(True))
+    bench.renew()
+    row = JournalledSymbol(SYMBOL, 4, 10, float(MID))
+    bench.send(FromRisk(BlockGrant(bench.venue, "gw@1", 0x100, 1_000, 0, 1, (row,))))
+    bench.send(StreamUp(StreamKind.PRIVATE, 1))
+    for trade_id, lots in ((0, 60), (5, 61)):
+        out = list(bench.out) if not trade_id else bench.later(400)
+        while not (queries := bench.written(VenuePositionsQuery, out)):
+            (ask,) = [command.request for command in out if isinstance(command, ToVenue)]
+            answers = (VenueOpenOrders(ask.request_no, "", ()), VenueTrades(ask.request_no, SYMBOL, ()))
+            out = bench.send(answers[isinstance(ask, VenueTradesQuery)])
+        if trade_id:
+            bench.send(by_hand(trade_id, 1))
+        bench.send(VenuePositions(queries[0].request_no, (Position(SYMBOL, lots, 0.0),)))
+    assert not bench.engine.comparison.is_reconciled
 
 
 def test_a_symbol_that_others_trade_without_a_pause_is_looked_at_less_often() -> None:
@@ -166,7 +202,14 @@ def test_missed_trades_are_read_from_the_last_agreement_on_not_from_the_newest()
     assert query.from_trade_id == 1_001
 
 
-def test_a_trade_missed_below_the_newest_journalled_one_is_booked_once() -> None:
+@pytest.mark.parametrize(
+    ("trade_ids", "asked"),
+    [((80, 100, 102), (0, 1)), ((*range(2, 50), 100, 102), (3, 0))],
+    ids=["all that are journalled", "the newest of many"],
+)
+def test_a_trade_missed_below_the_newest_journalled_one_is_booked_once(
+    trade_ids: tuple[int, ...], asked: tuple[int, int]
+) -> None:
     """The private stream came back with 102, and the gateway died before it had read the list."""
     at_ns = 1_700_000_000 * NS_PER_S
     listed = (
@@ -176,17 +219,36 @@ def test_a_trade_missed_below_the_newest_journalled_one_is_booked_once() -> None
         by_hand(102, 2, client_id="", event_ns=at_ns),
     )
     bench = Bench().start(
-        journalled=(JournalledSymbol(SYMBOL, 102, 10, float(MID), trade_ids=(80, 100, 102)),),
+        journalled=(JournalledSymbol(SYMBOL, 102, 10, float(MID), trade_ids=trade_ids),),
         last_fill_no=7,
         since_ms=1,
         trades={SYMBOL: listed},
         positions=(Position(SYMBOL, 15, float(MID)),),
     )
-    assert [request.from_trade_id for request in bench.requests if isinstance(request, VenueTradesQuery)] == [81]
+    queries = [request for request in bench.requests if isinstance(request, VenueTradesQuery)]
+    assert [(query.from_trade_id, query.since_ms) for query in queries] == [asked]
     core = bench.engine.core
     assert [(entry.fill_no, entry.position_lots) for entry in core.ledger.again(0)] == [(8, 15)]
     assert core.counters["recovered_fills"] == 1
     assert core.counters["position_mismatches"] == 0
+
+
+def test_without_a_known_trade_they_are_read_from_the_last_agreement_of_positions_on() -> None:
+    """Earlier ones are in the position; and a venue lists some days from a moment, not all since."""
+    bench = Bench().start()
+    bench.hello()
+    bench.live()
+    bench.now_ns += 9 * 86_400 * NS_PER_S
+    bench.later(50)
+    bench.answer_queries()
+    bench.lease()
+    bench.later(100)
+    bench.answer_queries()
+    bench.send(StreamDown(StreamKind.PRIVATE, "gone"))
+    bench.send(StreamUp(StreamKind.PRIVATE, 2))
+    (query,) = bench.written(VenueTradesQuery, bench.answer_queries())
+
+    assert query.since_ms > (1_700_000_000 + 8 * 86_400) * 1_000
 
 
 def test_two_spot_symbols_of_one_coin_are_refused_before_anything_is_booked() -> None:

@@ -605,6 +605,27 @@ def test_a_fill_after_a_refused_change_does_not_repeat_the_refusal(bench: Bench)
     assert bench.told(OrderUpdate)[-1].reason == ""
 
 
+@pytest.mark.parametrize("kind", [FaultKind.UNKNOWN_OUTCOME, FaultKind.POST_ONLY, FaultKind.UNKNOWN_ORDER])
+def test_a_lost_change_that_did_not_happen_is_told_with_its_reason(bench: Bench, kind: FaultKind) -> None:
+    """Without one the holder would take the news for a fill and wait on."""
+    order = bench.order()
+    bench.say(order)
+    (place,) = bench.written(VenuePlace)
+    bench.ack(place)
+    bench.say(bench.change(order, price_ticks=MID - 7))
+    out = bench.reject(bench.written(VenueReplace)[0], kind)
+    tracked = bench.engine.core.table.find(SYMBOL, place.client_id)
+    assert tracked is not None
+    for _ in range(2):  # an answer from before the change may still come true proves nothing
+        query = bench.written(VenueQueryOrder, out)[-1]
+        bench.now_ns += 1
+        bench.seen(place, OrderState.OPEN, request_no=query.request_no)
+        if tracked.state is OrderState.OPEN:
+            break
+        out = bench.later(10_000)
+    assert bench.told(OrderUpdate)[-1].reason
+
+
 def test_what_a_returning_change_pushes_out_of_a_full_pacer_is_told() -> None:
     bench = Bench("binance_spot", intents_max=1).start()
     bench.hello()
@@ -647,6 +668,20 @@ def test_new_lots_are_counted_everywhere_and_orders_of_old_ones_are_pulled(bench
     assert [cancel.client_id for cancel in bench.written(VenueCancel)] == [order.client_id]
 
 
+def test_a_change_that_waits_for_its_cancel_is_forgotten_with_the_old_lots() -> None:
+    bench = Bench("binance_spot").start()
+    bench.hello()
+    order = bench.order()
+    bench.say(order)
+    bench.ack(bench.written(VenuePlace)[0])
+    bench.say(bench.change(order, price_ticks=MID - 12))
+    (cancel,) = bench.written(VenueCancel)
+    finer(bench)
+    bench.ack(cancel)
+
+    assert not bench.written(VenuePlace, bench.out + bench.later(500))
+
+
 def test_a_holder_greets_again_in_new_lots_before_it_is_heard(bench: Bench) -> None:
     bench.fill(bench.live(lots=10), 10)
     row = finer(bench)
@@ -661,6 +696,13 @@ def test_a_holder_greets_again_in_new_lots_before_it_is_heard(bench: Bench) -> N
     assert not bench.written(VenuePlace)
     bench.say(bench.order(Side.SELL, lots=80))
     assert bench.written(VenuePlace)
+
+
+def test_new_lots_do_not_let_an_older_life_speak_again(bench: Bench) -> None:
+    row = finer(bench)
+    bench.hello(OTHER)
+    bench.send(FromHolder(HOLDER, HolderHello(bench.venue, SYMBOL, HOLDER, "gw@1", row.steps)))
+    assert not bench.told(HolderState)
 
 
 def test_parts_of_a_coarser_lot_are_kept_as_dust() -> None:
