@@ -251,6 +251,7 @@ class GatewayEngine:
         """What leases are settled against."""
         buys, sells = self.core.table.worst(symbol)
         foreign_buys, foreign_sells = self.comparison.foreign_lots(symbol)
+        instrument = self.core.instruments.get(symbol)
         return SymbolExposure(
             symbol,
             self.core.ledger.position(symbol),
@@ -259,6 +260,7 @@ class GatewayEngine:
             self.gate.fenced.get(symbol, 0),
             foreign_buys,
             foreign_sells,
+            instrument.steps if instrument is not None else "",
         )
 
     # --- quote engines ----------------------------------------------------------------------------------

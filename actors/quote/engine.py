@@ -277,8 +277,11 @@ class QuoteEngine:
 
     def _hello(self, now_ns: int) -> HolderHello:
         self._hello_ns = now_ns
-        steps = self.instrument.steps if self.instrument is not None else ""
-        return HolderHello(self.venue, self.symbol, self.holder, self._gateway, steps)
+        return HolderHello(self.venue, self.symbol, self.holder, self._gateway, self._steps)
+
+    @property
+    def _steps(self) -> str:
+        return self.instrument.steps if self.instrument is not None else ""
 
     def _on_holder_state(self, state: HolderState, now_ns: int) -> list[Command]:
         """The gateway's truth: position, last fill, and which of our orders exist."""
@@ -359,7 +362,7 @@ class QuoteEngine:
         return self._renew(now_ns)
 
     def _on_grant(self, grant: LeaseGrant, now_ns: int) -> list[Command]:
-        if not self.wallet.on_grant(grant, now_ns):
+        if (grant.steps and grant.steps != self._steps) or not self.wallet.on_grant(grant, now_ns):
             self.counters.strays += 1
             return []
         self.budget.set_rate(self.wallet.orders_per_min, now_ns)
@@ -401,6 +404,7 @@ class QuoteEngine:
                 mid_ticks=mid,
                 budget=self.budget,
                 now_ns=now_ns,
+                steps=self._steps,
             )
         ]
 
@@ -441,7 +445,8 @@ class QuoteEngine:
             # Every number we hold counts the old steps: withdraw, and learn position and book anew.
             for book in self._books.values():
                 book.forget()
-            self.signals.skip_gap()
+            self.signals.rescale(old.lot_float / row.lot_float)
+            self._lease.forget()
             self._reconciled = False
             commands += self._pull((Reason.STARTING, "steps of the instrument changed"), now_ns)
             if self._gateway_up:

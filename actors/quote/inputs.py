@@ -98,6 +98,14 @@ class SignalWatch:
         if self.order_flow is not None:
             self.order_flow.skip_gap()
 
+    def rescale(self, lots: float) -> None:
+        """The instrument's steps have changed; `lots` new lots are one old one now."""
+        self.skip_gap()
+        if self.adverse is not None:
+            self.adverse.skip_gap()
+        if self.vpin is not None:
+            self.vpin.rescale(lots)
+
     def on_fill(self, side: Side, mid_ticks: float, now_ns: int) -> None:
         """A fill of ours; `mid_ticks` 0 where no mid is known."""
         if self.adverse is not None:

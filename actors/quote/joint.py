@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 
 from actors.quote.models.glft import curve_of
-from actors.quote.models.protocol import Estimates, PortfolioTerms, problem_of
+from actors.quote.models.protocol import Estimates, NoPrice, PortfolioTerms
 from actors.vocab.portfolio import FillCurve, PortfolioView
 from actors.vocab.units import NS_PER_MS, NS_PER_S
 
@@ -55,10 +55,10 @@ class JointTerms:
             if same:
                 self._told = estimates
                 return None
-        if problem_of(estimates) is not None:
+        line = curve_of(estimates, gamma=self._gamma, xi=self._xi)
+        if isinstance(line, NoPrice):
             return None
         self._told, self._told_ns = estimates, now_ns
-        line = curve_of(estimates, gamma=self._gamma, xi=self._xi)
         return FillCurve(venue, symbol, self._gamma / line.c2**2)
 
     def expire(self, now_ns: int) -> bool:

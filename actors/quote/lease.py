@@ -35,6 +35,11 @@ class LeaseKeeper:
         self._asked = [0, 0]
         self._needed_ns = [0, 0]
 
+    def forget(self) -> None:
+        """Lots have another size now: neither what was granted nor what was asked for means anything."""
+        self._wallet.revoke()
+        self._asked = [0, 0]
+
     def due(self, now_ns: int) -> bool:
         return now_ns - self._requested_ns >= self._renew_ns
 
@@ -54,6 +59,7 @@ class LeaseKeeper:
         mid_ticks: float,
         budget: OrderBudget,
         now_ns: int,
+        steps: str = "",
     ) -> LeaseRequest:
         """The next request; from this moment the ttl of its answer runs."""
         for side, want in enumerate(wants):
@@ -78,6 +84,7 @@ class LeaseKeeper:
             orders_needed=budget.needed_count(now_ns),
             orders_short=short,
             orders_held=budget.orders_per_min,
+            steps=steps,
         )
 
 

@@ -54,7 +54,7 @@ class Leasing:
         """Answer, or keep the newest request of the symbol until it can be answered."""
         core = self._core
         seat = core.seats.get((request.venue, request.symbol))
-        if seat is None or request.holder in self._buried:
+        if seat is None or request.holder in self._buried or not seat.counts_in(request.steps):
             return
         lease = seat.lease
         if lease.holder and request.holder != lease.holder:
@@ -157,6 +157,7 @@ class Leasing:
                 ttl_ms=core.settings.lease_ttl_ms,
                 orders_per_min=seat.orders_per_min,
                 quantity_factor=seat.factor,
+                steps=seat.instrument.steps,
             ),
         )
 
@@ -315,7 +316,7 @@ class Leasing:
         in_step = request.last_fill_no == desk.applied_no
         for seen in request.symbols:
             seat = desk.seats.get(seen.symbol)
-            if seat is None:
+            if seat is None or not seat.counts_in(seen.steps):
                 continue
             lease = seat.lease
             ready = lease.confirmed

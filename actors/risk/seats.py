@@ -75,6 +75,10 @@ class Seat:
         self.move_tripped = False
         self.cap_until_ns = 0  # end of a cap that the model has set; 0: none
 
+    def counts_in(self, steps: str) -> bool:
+        """Whether a message means our lots. Everybody hears of new ones at another moment, within milliseconds."""
+        return not steps or steps == self.instrument.steps
+
 
 class Desk:
     """One venue account: its gateway, its fills' numbering, its order counts."""

@@ -51,6 +51,7 @@ class LeaseRequest(Message, frozen=True):
     orders_needed: int = 0  # of the last minute: every one but those that only moved a quote back
     orders_short: bool = False  # since the last request one was held back although its side stood empty
     orders_held: int = 0  # rate a minute in force here
+    steps: str = ""  # `Instrument.steps` that lots and ticks are counted in; empty: not told
 
 
 class LeaseGrant(Message, frozen=True):
@@ -67,6 +68,7 @@ class LeaseGrant(Message, frozen=True):
     ttl_ms: int
     orders_per_min: int
     quantity_factor: float = 1.0  # cut of sizes by WARNING or by a regime view; in (0, 1]
+    steps: str = ""  # as above
 
 
 class LeaseRelease(Message, frozen=True):
@@ -98,6 +100,7 @@ class SymbolExposure(Record, frozen=True):
     fenced_no: int  # all grants below this are refused for ever and have no live order outside the envelope
     foreign_buy_lots: int = 0  # orders on the account that are not ours
     foreign_sell_lots: int = 0
+    steps: str = ""  # as above
 
 
 class AccountLease(Message, frozen=True):

@@ -132,7 +132,7 @@ def test_first_lease_request_tells_what_the_ladder_would_like() -> None:
 
     request = quoter.handle(holder_state(position=4, fill_no=17), T0)[0]
 
-    assert request == LeaseRequest(VENUE, SYMBOL, HOLDER, 1, 4, 12, 4, 17, 600_000.0)
+    assert request == LeaseRequest(VENUE, SYMBOL, HOLDER, 1, 4, 12, 4, 17, 600_000.0, steps=BTC.steps)
 
 
 def test_spot_never_asks_to_be_short() -> None:
@@ -882,6 +882,23 @@ def test_changed_tick_size_withdraws_and_learns_everything_anew() -> None:
     assert why(quoter) is Reason.NOT_RECONCILED
     quoter.handle(holder_state(), T0 + 2 * MS)
     assert why(quoter) is Reason.NO_BOOK
+
+
+def test_no_order_is_made_by_a_lease_in_lots_of_another_size() -> None:
+    import msgspec
+
+    quoter = quoting(fleet=settings(warm_up_updates=1))
+    row = msgspec.structs.replace(BTC, lot_size="0.0001", version=2)
+    quoter.handle(InstrumentRow(row), T0 + MS)
+    quoter.handle(book(2, T0 + 2 * MS), T0 + 2 * MS)
+    requests = quoter.handle(holder_state(), T0 + 2 * MS)
+    assert not orders(requests)
+    assert not orders(quoter.handle(msgspec.structs.replace(grant(2), steps=BTC.steps), T0 + 3 * MS))
+
+    (request,) = [request for request in requests if isinstance(request, LeaseRequest)]
+    assert request.steps == row.steps
+    answer_to_it = msgspec.structs.replace(grant(request.request_no, grant_no=2), steps=row.steps)
+    assert len(orders(quoter.handle(answer_to_it, T0 + 4 * MS))) == 2
 
 
 def test_changed_fee_alone_only_moves_the_floor() -> None:

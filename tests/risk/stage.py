@@ -110,11 +110,13 @@ class Stage:
                 self.marks()
             self.give(Timer(self.now_ms * MS))
 
-    def report(self, *, gateway: str = GATEWAY, fill_no: int | None = None, **exposure: tuple[int, int, int]) -> None:
+    def report(
+        self, *, gateway: str = GATEWAY, fill_no: int | None = None, steps: str = "", **exposure: tuple[int, int, int]
+    ) -> None:
         """The gateway tells (position, open buys, open sells) of each symbol and has done what fences ask."""
         self.report_no += 1
         seen = tuple(
-            SymbolExposure(symbol, *exposure.get(symbol, (0, 0, 0)), fenced_no=self.fences.get(symbol, 0))
+            SymbolExposure(symbol, *exposure.get(symbol, (0, 0, 0)), fenced_no=self.fences.get(symbol, 0), steps=steps)
             for symbol in SYMBOLS
         )
         number = self.fill_no if fill_no is None else fill_no

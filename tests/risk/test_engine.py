@@ -21,6 +21,7 @@ from actors.vocab.leases import (
     Kill,
     LeaseGrant,
     LeaseRelease,
+    LeaseRequest,
     RiskState,
 )
 from actors.vocab.market import Side
@@ -589,6 +590,40 @@ def test_a_new_run_begins_at_nothing_with_the_position_taken_over() -> None:
     assert summary["pnl"]["net_usd"] == 0.0
     assert summary["symbols"][0]["position_lots"] == 5
     assert summary["risk"]["equity_usd"] == pytest.approx(first.engine.summary()["risk"]["equity_usd"])
+
+
+@pytest.mark.parametrize("gateway_is_first", [True, False])
+def test_a_report_in_other_lots_than_ours_is_not_read(gateway_is_first: bool) -> None:
+    """Everybody hears of new steps at a moment of his own."""
+    stage = opened()
+    seat = stage.engine.core.seats[VENUE, "BTCUSDT"]
+    old, new = seat.instrument.steps, msgspec.structs.replace(seat.instrument, lot_size="0.001").steps
+    stage.ask(want=400)
+    stage.hear(GATEWAY, stage.fill(lots=40, position_lots=40))
+    stage.report(steps=old, BTCUSDT=(40, 360, 0))
+    if not gateway_is_first:
+        stage.use_instruments(lot_size="0.001")
+        stage.report(steps=old, BTCUSDT=(40, 360, 0))
+    stage.report(steps=new, BTCUSDT=(400, 3_600, 0))
+    if gateway_is_first:
+        stage.use_instruments(lot_size="0.001")
+        stage.report(steps=new, BTCUSDT=(400, 3_600, 0))
+    stage.pass_ms(100)
+
+    assert stage.messages(Kill) == []
+    assert (seat.lease.position_lots, seat.lease.exposed_long) == (400, 4_000)
+    assert seat.lease.long_lots == 4_000
+
+
+def test_a_wish_in_other_lots_than_ours_is_not_read() -> None:
+    stage = opened()
+    wish = LeaseRequest(VENUE, "BTCUSDT", "quote-BTCUSDT", 1, 0, 100, 100, 0, 10_000.0, steps="0.1/7x1")
+    stage.clear()
+    stage.hear("quote-BTCUSDT", wish)
+    assert stage.messages(LeaseGrant) == []
+
+    stage.hear("quote-BTCUSDT", msgspec.structs.replace(wish, steps=""))
+    assert stage.messages(LeaseGrant)[-1].steps == stage.engine.core.seats[VENUE, "BTCUSDT"].instrument.steps
 
 
 @pytest.mark.parametrize("changes", [{"tick_size": "0.01"}, {"lot_size": "0.001"}])

@@ -58,6 +58,11 @@ class AdverseWatch:
             for horizon, waiting in self._waiting.items():
                 waiting.append((now_ns + horizon * NS_PER_S, side, mid_ticks))
 
+    def skip_gap(self) -> None:
+        """Forget the fills that wait: mids to come are not to be compared with theirs."""
+        for waiting in self._waiting.values():
+            waiting.clear()
+
     def settle(self, mid_ticks: float, now_ns: int) -> bool:
         """Book every fill whose horizon has come, at the mid of a good book; 0 where there is none. True when any."""
         booked = False

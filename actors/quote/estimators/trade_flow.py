@@ -95,6 +95,12 @@ class Vpin:
         self._buy_lots += share * total
         self._sell_lots += (1.0 - share) * total
 
+    def rescale(self, lots: float) -> None:
+        """`lots` new lots are one old one now."""
+        self._bucket_lots *= lots
+        self._buy_lots *= lots
+        self._sell_lots *= lots
+
     @property
     def buckets_count(self) -> int:
         return len(self._imbalances)

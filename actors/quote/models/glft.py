@@ -25,14 +25,20 @@ NO_FINITE_ANSWER = "no finite quotes with these intensities, drift, adverse mark
 TABLES_MAX = 256
 
 
-def curve_of(estimates: Estimates, *, gamma: float, xi: float) -> Curve:
-    """Constants of the closed form for these intensities; `impact` is the adverse markout."""
+def curve_of(estimates: Estimates, *, gamma: float, xi: float) -> Curve | NoPrice:
+    """Constants of the closed form for these intensities, or why there are none; `impact` is the adverse markout."""
+    problem = problem_of(estimates)
+    if problem is not None:
+        return problem
     impact = estimates.adverse_bps
-    return curve(
-        side(a=estimates.bid.a_per_s, k=estimates.bid.k_per_bp, xi=xi, impact=impact),
-        side(a=estimates.ask.a_per_s, k=estimates.ask.k_per_bp, xi=xi, impact=impact),
-        gamma=gamma,
-    )
+    try:
+        return curve(
+            side(a=estimates.bid.a_per_s, k=estimates.bid.k_per_bp, xi=xi, impact=impact),
+            side(a=estimates.ask.a_per_s, k=estimates.ask.k_per_bp, xi=xi, impact=impact),
+            gamma=gamma,
+        )
+    except ArithmeticError:
+        return NoPrice(NO_FINITE_ANSWER)
 
 
 class Glft:
@@ -48,31 +54,23 @@ class Glft:
         self._xi = xi
         self._horizon_s = horizon_s
         self._estimates: Estimates | None = None
-        self._problem: NoPrice | None = None
-        self._curve: Curve | None = None
+        self._curve: Curve | NoPrice = NoPrice("no estimates")
 
     def price(self, state: State, estimates: Estimates) -> Price | NoPrice:
         if estimates is not self._estimates:
-            self._prepare(estimates)
+            self._estimates = estimates
+            self._curve = curve_of(estimates, gamma=self._gamma, xi=self._xi)
         line, sigma, gamma = self._curve, state.volatility_bps, self._gamma
-        if line is None or not sigma > 0.0:
-            return self._problem or NoPrice(f"volatility {sigma:g} bps/√s")
+        if isinstance(line, NoPrice):
+            return line
+        if not sigma > 0.0:
+            return NoPrice(f"volatility {sigma:g} bps/√s")
         skew = line.skew(sigma=sigma, gamma=gamma, horizon=self._horizon_s)
         centre = (line.ask_offset - line.bid_offset) / 2 - state.position_orders * skew
         if estimates.drift_bps_per_s or line.flow_lean or line.curve_lean:
             drift = estimates.drift_bps_per_s
             centre -= line.lean(sigma=sigma, gamma=gamma, drift=drift, horizon=self._horizon_s)
         return Price(centre, line.bid_offset + line.ask_offset + skew, skew)
-
-    def _prepare(self, estimates: Estimates) -> None:
-        self._estimates = estimates
-        self._curve = None
-        self._problem = problem_of(estimates)
-        if self._problem is None:
-            try:
-                self._curve = curve_of(estimates, gamma=self._gamma, xi=self._xi)
-            except ArithmeticError:
-                self._problem = NoPrice(NO_FINITE_ANSWER)
 
 
 class GlftExact:

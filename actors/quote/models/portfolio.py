@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 
 from actors.quote.models.glft import Glft, curve_of
-from actors.quote.models.protocol import Estimates, NoPrice, Price, State, problem_of
+from actors.quote.models.protocol import Estimates, NoPrice, Price, State
 from actors.quote.models.quadratic import Curve
 
 
@@ -27,18 +27,18 @@ class Portfolio:
         self._xi = xi
         self._horizon_s = horizon_s
         self._estimates: Estimates | None = None
-        self._problem: NoPrice | None = None
-        self._curve: Curve | None = None
+        self._curve: Curve | NoPrice = NoPrice("no estimates")
 
     def price(self, state: State, estimates: Estimates) -> Price | NoPrice:
         joint = estimates.portfolio
         if joint is None:
             return self._alone.price(state, estimates)
         if estimates is not self._estimates:
-            self._prepare(estimates)
+            self._estimates = estimates
+            self._curve = curve_of(estimates, gamma=self._gamma, xi=self._xi)
         line, sigma = self._curve, state.volatility_bps
-        if line is None:
-            return self._problem or NoPrice("no estimates")
+        if isinstance(line, NoPrice):
+            return line
         each = 2 * joint.width_bps
         skew = joint.skew_bps + each * (state.position_orders - joint.position_orders)
         centre = (line.ask_offset - line.bid_offset) / 2 - skew
@@ -46,8 +46,3 @@ class Portfolio:
             drift = estimates.drift_bps_per_s
             centre -= line.lean(sigma=sigma, gamma=self._gamma, drift=drift, horizon=self._horizon_s)
         return Price(centre, line.bid_offset + line.ask_offset + each, each)
-
-    def _prepare(self, estimates: Estimates) -> None:
-        self._estimates = estimates
-        self._problem = problem_of(estimates)
-        self._curve = None if self._problem else curve_of(estimates, gamma=self._gamma, xi=self._xi)

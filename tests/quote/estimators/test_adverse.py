@@ -80,6 +80,15 @@ def test_a_horizon_in_a_gap_is_left_out(mid: float, late_s: int) -> None:
     assert watch.mean_bps(30) is None
 
 
+def test_fills_from_before_a_gap_are_forgotten() -> None:
+    """After new steps a mid is another number and no price move."""
+    watch = AdverseWatch(neutral_bps=0.5)
+    watch.on_fill(Side.BUY, 10_000.0, 0)
+    watch.skip_gap()
+
+    assert not watch.settle(1_000.0, 5 * NS_PER_S)
+
+
 def test_only_the_measured_horizons_exist() -> None:
     with pytest.raises(ValueError, match="horizon_s"):
         AdverseWatch(neutral_bps=0.5, horizon_s=7)

@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from actors.quote.joint import JointTerms
 from actors.quote.models.glft import Glft
 from actors.quote.models.portfolio import Portfolio
 from actors.quote.models.protocol import Estimates, Intensity, NoPrice, PortfolioTerms, Price, State
@@ -91,3 +92,12 @@ def test_intensities_that_are_none_give_no_price() -> None:
     unusable = estimates(0, (1.0, 0.0))._replace(bid=Intensity(math.nan, 0.3))
 
     assert isinstance(model().price(state(0, 1.0), unusable), NoPrice)
+
+
+def test_where_there_is_no_finite_answer_it_says_so_as_glft_does() -> None:
+    side = Intensity(1.0, 50.0)
+    lone = Estimates(side, side, adverse_bps=40.0)
+    joint = lone._replace(portfolio=PortfolioTerms(0.0, 1.0, 0.0))
+    for model, seen in ((Glft(gamma=0.1, xi=0.1), lone), (Portfolio(gamma=0.1, xi=0.1), joint)):
+        assert isinstance(model.price(State(0.0, 0.0, 1.0), seen), NoPrice)
+    assert JointTerms(age_ms_max=1_000, gamma=0.1, xi=0.1).to_tell("v", "s", joint, 10**12) is None
