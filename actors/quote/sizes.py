@@ -47,8 +47,9 @@ class Sizes:
         return level_lots(first_lots=first_lots, shares=shares, lots_min=self.lots_min, lots_max=self._lots_max)
 
     def forget(self) -> None:
-        """The instrument changed: the next price sizes anew."""
+        """The instrument changed: the next price sizes anew, and what is asked of risk until then is no ladder."""
         self._at_ticks = 0.0
+        self.order_lots = self.cap_lots = 0
 
     def follow(self, fair_ticks: float, row: Instrument) -> bool:
         """Work the sizes out if the price has moved far enough; True when they were."""

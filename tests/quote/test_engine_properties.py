@@ -15,6 +15,7 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from actors.quote.budget import MISSING_TIMES
 from actors.quote.engine import Command, QuoteEngine
 from actors.quote.events import FeedLink, GatewayLink, InstrumentRow, RiskLink, Timer
 from actors.quote.models.protocol import Estimates, Price, State
@@ -106,7 +107,9 @@ class World:
             assert self.position - sells >= -command.short_lots
         self.sent_ns.append(self.now_ns)
         window = [sent for sent in self.sent_ns if sent > self.now_ns - 60_000 * MS]
-        assert len(window) <= ORDERS_PER_MIN
+        # What is missing may go beyond the rate, what only moves a live quote back never.
+        assert len(window) <= MISSING_TIMES * ORDERS_PER_MIN
+        assert len(window) - self.engine.budget.needed_count(self.now_ns) <= ORDERS_PER_MIN
 
     def at_risk(self, newest: Command) -> tuple[int, int]:
         """Worst case of everything live or on its way, by the world's own books."""
