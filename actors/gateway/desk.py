@@ -367,7 +367,13 @@ class OrderDesk:
         core.counters[f"reject_{kind.name.lower()}"] += 1
         if kind in (FaultKind.RATE_LIMIT, FaultKind.BANNED):
             wait_ms = max(reject.retry_after_ms, RATE_LIMIT_WAIT_MS)
-            core.budget.close_until(core.now_ns + wait_ms * NS_PER_MS)
+            until_ns = core.now_ns + wait_ms * NS_PER_MS
+            if kind is FaultKind.RATE_LIMIT and reject.code == core.limits.orders_full_code:
+                # Too many orders are no reason to leave those that live: what pulls them costs no order count. Where
+                # the longer count is the full one and no time was named, the usage told with the refusal closes it.
+                core.budget.close_orders_until(until_ns)
+            else:
+                core.budget.close_until(until_ns)
             core.note("WARNING", f"{core.venue} asks to wait {wait_ms} ms: {reject.code} {reject.text}")
         elif kind is FaultKind.AUTH:
             self.fault = f"{core.venue} refuses our key: {reject.code} {reject.text}"

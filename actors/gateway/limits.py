@@ -49,6 +49,7 @@ class VenueLimits(msgspec.Struct, frozen=True):
     amends: bool  # an order's price and size can be changed in place, under the same client id
     countdown: bool  # has a dead man's switch per symbol
     short: bool  # more can be sold than the account holds
+    orders_full_code: int  # refuses an order since a count of orders is full; cancels are taken all the same
 
 
 _W = Window.WEIGHT_1M
@@ -72,6 +73,7 @@ PERP = VenueLimits(
     amends=True,
     countdown=True,
     short=True,
+    orders_full_code=-1015,
 )
 SPOT = VenueLimits(
     windows={Window.ORDERS_10S: (50, 10_000), Window.ORDERS_1D: (160_000, 86_400_000), _W: (6_000, 60_000)},
@@ -93,6 +95,7 @@ SPOT = VenueLimits(
     amends=False,
     countdown=False,
     short=False,
+    orders_full_code=-1015,
 )
 LIMITS: dict[str, VenueLimits] = {"binance_perp": PERP, "binance_spot": SPOT}
 

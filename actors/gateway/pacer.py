@@ -72,6 +72,7 @@ class RateWindow:
         self._others_ns = 0  # they leave the window as if all had been written then
         self._grain_ns = self.span_ns // LOG_MAX if span_ms > LOG_WHOLE_MS else 0
         self._first_ns = 0  # of the newest entry
+        self.closed_until_ns = 0  # the venue says that this count is full
         # (written_ns, cost), oldest first; the sum of costs is `_own`.
         self._log: deque[tuple[int, int]] = deque()
 
@@ -161,6 +162,7 @@ class Budget:
             for name, (limit, span_ms) in windows.items()
         }
         self.closed_until_ns = 0  # the venue asked us to wait (429, 418, Retry-After)
+        self._orders = [window for name, window in self.windows.items() if name not in cancels_cost]
 
     def fits(self, costs: Costs, urgency: Urgency, now_ns: int) -> bool:
         if now_ns < self.closed_until_ns:
@@ -169,7 +171,7 @@ class Budget:
             window = self.windows.get(name)
             if window is not None:
                 window.forget(now_ns)
-                if window.free(urgency) < cost:
+                if now_ns < window.closed_until_ns or window.free(urgency) < cost:
                     return False
         return True
 
@@ -180,7 +182,8 @@ class Budget:
 
     def ready_ns(self, costs: Costs, urgency: Urgency, now_ns: int) -> int:
         """Return when `costs` may fit at the earliest."""
-        times = [self.windows[name].ready_ns(cost, urgency, now_ns) for name, cost in costs if name in self.windows]
+        windows = [(self.windows[name], cost) for name, cost in costs if name in self.windows]
+        times = [max(window.closed_until_ns, window.ready_ns(cost, urgency, now_ns)) for window, cost in windows]
         return max([self.closed_until_ns, now_ns, *times])
 
     def per_min(self, costs: Costs) -> int:
@@ -194,7 +197,13 @@ class Budget:
         return min(rates, default=0)
 
     def close_until(self, until_ns: int) -> None:
+        """Nothing is written until then, cancels neither."""
         self.closed_until_ns = max(self.closed_until_ns, until_ns)
+
+    def close_orders_until(self, until_ns: int) -> None:
+        """Nothing that counts as an order is written until then; cancels are, since the venue takes them."""
+        for window in self._orders:
+            window.closed_until_ns = max(window.closed_until_ns, until_ns)
 
     def correct(self, usage: RateUsage, now_ns: int, unix_ns: int) -> None:
         for name in self.windows:

@@ -7,6 +7,7 @@ one more call during a ban makes the ban longer.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 import aiohttp
@@ -73,18 +74,23 @@ class HttpClient:
         """Seconds until the venue takes requests again; 0 when it does."""
         return max(0.0, (self._closed_until_ns - self._clock.now_ns()) / NS_PER_S)
 
-    async def call(self, request: HttpRequest) -> HttpAnswer:
-        """Send `request` exactly as written and return the whole answer; `HttpUnanswered` where there is none."""
+    async def call(self, request: HttpRequest, *, is_partial: Callable[[HttpAnswer], bool] | None = None) -> HttpAnswer:
+        """Send `request` exactly as written and return the whole answer; `HttpUnanswered` where there is none.
+
+        `is_partial` is asked about a 429: True where it stops requests of this kind only, so that the others go on.
+        """
         wait_s = self.closed_for_s
         if wait_s:
             raise HttpUnanswered(f"{self.base_url} asked us to wait {wait_s:.1f} s more", sent=False, wait_s=wait_s)
         self.calls_count += 1
         if self._gate is None:
-            return await self._call(request, dict(request.headers))
+            return await self._call(request, dict(request.headers), is_partial)
         call_no = self._gate.request()
         try:
             answer = await self._call(
-                request, {**dict(request.headers), PEER_HEADER: self._gate.role, CALL_HEADER: str(call_no)}
+                request,
+                {**dict(request.headers), PEER_HEADER: self._gate.role, CALL_HEADER: str(call_no)},
+                is_partial,
             )
         except HttpUnanswered as error:
             if not error.sent:
@@ -94,7 +100,9 @@ class HttpClient:
         await self._gate.answered(call_no)
         return answer
 
-    async def _call(self, request: HttpRequest, headers: dict[str, str]) -> HttpAnswer:
+    async def _call(
+        self, request: HttpRequest, headers: dict[str, str], is_partial: Callable[[HttpAnswer], bool] | None
+    ) -> HttpAnswer:
         # Encoded already: signatures cover the path and query byte for byte.
         url = URL(self.base_url + request.path_query, encoded=True)
         try:
@@ -107,9 +115,12 @@ class HttpClient:
             raise HttpUnanswered(f"{self.base_url}: {error}", sent=False) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise HttpUnanswered(f"{self.base_url}: {error or type(error).__name__}", sent=True) from error
-        if response.status in (LIMITED, BANNED):
-            self._close_for(response.status, answered)
-        return HttpAnswer(response.status, answered, body)
+        answer = HttpAnswer(response.status, answered, body)
+        if answer.status in (LIMITED, BANNED):
+            self.limited_count += 1
+            if answer.status == BANNED or is_partial is None or not is_partial(answer):
+                self._close_for(answer.status, answered)
+        return answer
 
     async def close(self) -> None:
         if self._session is not None:
@@ -132,7 +143,6 @@ class HttpClient:
         return self._session
 
     def _close_for(self, status: int, headers: dict[str, str]) -> None:
-        self.limited_count += 1
         wait_s = retry_after_s(headers.get("retry-after")) or (BANNED_S if status == BANNED else LIMITED_S)
         self._closed_until_ns = max(self._closed_until_ns, self._clock.now_ns() + int(wait_s * NS_PER_S))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from actors.gateway.limits import limits_of
 from actors.transport.host import ActorHost
 from actors.transport.http import HttpAnswer, HttpClient, HttpUnanswered
 from actors.transport.session import OVERLAP, WsSession
@@ -112,8 +113,14 @@ class VenueLine:
         self._spawn(self._call(dialect, request, call), name="http")
 
     async def _call(self, dialect: TradingDialect, request: VenueRequest, call: HttpRequest) -> None:
+        def is_partial(answer: HttpAnswer) -> bool:
+            """Are the order counts alone full? Cancels over the same client must go on."""
+            code = limits_of(self._account.venue).orders_full_code
+            events = dialect.decode_http(request, answer.status, answer.headers, answer.body)
+            return any(isinstance(event, VenueReject) and event.code == code for event in events)
+
         try:
-            answer = await self._http.call(call)
+            answer = await self._http.call(call, is_partial=is_partial)
         except HttpUnanswered as error:
             if error.sent:
                 self._refuse(request, FaultKind.UNKNOWN_OUTCOME, str(error))

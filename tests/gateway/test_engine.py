@@ -44,6 +44,7 @@ from actors.vocab.venue_io import (
     VenuePlace,
     VenuePositionsQuery,
     VenueQueryOrder,
+    VenueReject,
     VenueReplace,
     VenueTradesQuery,
 )
@@ -946,6 +947,17 @@ def test_rate_limit_answer_stops_orders_until_then(bench: Bench) -> None:
     bench.say(bench.order())
     assert not bench.written(VenuePlace)
     assert bench.written(VenuePlace, bench.later(1_100))
+
+
+@pytest.mark.parametrize(("code", "cancels_go_on"), [(-1015, True), (-1003, False)])
+def test_too_many_new_orders_stop_orders_and_not_what_pulls_them(bench: Bench, code: int, cancels_go_on: bool) -> None:
+    live = bench.live()
+    place = bench.place(slot=2)
+    bench.send(VenueReject(place.request_no, FaultKind.RATE_LIMIT, code, "too many", retry_after_ms=8_000))
+    bench.say(bench.order(slot=2))
+    assert not bench.written(VenuePlace)
+    bench.send(FromRisk(Kill(bench.venue, 1, reason="operator")))
+    assert [cancel.client_id for cancel in bench.written(VenueCancel)] == [live.client_id] * cancels_go_on
 
 
 def test_refused_key_closes_for_good(bench: Bench) -> None:

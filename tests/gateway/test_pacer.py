@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.gateway.limits import PERP, SPOT, Window, cost_of, countdown_plan
+from actors.gateway.limits import PERP, SPOT, VenueLimits, Window, cost_of, countdown_plan
 from actors.gateway.pacer import Budget, Intent, Pacer, RateWindow, Urgency
 from actors.vocab.units import NS_PER_MS, NS_PER_S
 from actors.vocab.venue_io import RateUsage, VenueCancel, VenueOpenOrdersQuery, VenuePlace
@@ -185,6 +185,18 @@ def test_closed_until_the_venue_says() -> None:
     assert not pace.fits(CANCEL, Urgency.KILL, 4)
     assert pace.fits(CANCEL, Urgency.NORMAL, 5)
     assert pace.ready_ns(CANCEL, Urgency.NORMAL, 0) == 5
+
+
+@pytest.mark.parametrize("limits", [SPOT, PERP])
+def test_full_order_counts_close_for_orders_and_leave_cancels_alone(limits: VenueLimits) -> None:
+    pace = budget(limits)
+    place, cancel = limits.costs[VenuePlace], limits.costs[VenueCancel]
+    pace.close_orders_until(5)
+    assert not pace.fits(place, Urgency.KILL, 4)
+    assert pace.ready_ns(place, Urgency.NORMAL, 0) == 5
+    assert pace.fits(place, Urgency.NORMAL, 5)
+    assert pace.fits(cancel, Urgency.CANCEL, 4)
+    assert pace.ready_ns(cancel, Urgency.CANCEL, 0) == 0
 
 
 def test_open_orders_of_all_symbols_cost_more() -> None:

@@ -79,6 +79,23 @@ def test_limited_client_stays_away_until_the_named_time(status: int, after: str 
     run_on("uvloop", main())
 
 
+def test_a_429_to_one_kind_of_request_lets_the_others_go_on() -> None:
+    statuses = iter((429, 200, 418))
+
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response(status=next(statuses), headers={"Retry-After": "5"})
+
+    async def main() -> None:
+        async with client(handler) as (http, _):
+            order, cancel = HttpRequest("POST", "/order"), HttpRequest("DELETE", "/order")
+            assert (await http.call(order, is_partial=lambda answer: True)).status == 429
+            assert (await http.call(cancel)).is_ok
+            assert (await http.call(order, is_partial=lambda answer: True)).status == 418
+            assert (http.closed_for_s, http.limited_count) == (5.0, 2)
+
+    run_on("uvloop", main())
+
+
 def test_time_out_may_have_been_acted_on() -> None:
     async def handler(request: web.Request) -> web.Response:
         assert request.transport is not None
