@@ -96,6 +96,8 @@ class WsSession:
         self._sleep = sleep or self._pause
         self._backoff = VenueBackoff(first_s=FIRST_WAIT_S, max_s=UNREACHABLE_WAIT_S, rng=rng)
         self._socket: WsSocket | None = None
+        self._newest: WsSocket | None = None  # during a handover, once it is open: the socket that takes over
+        self._refused_until_ns = 0  # the venue refused the last dial and named a time
         self._renew = asyncio.Event()
         self._renew_reason = ""
         self._closing = asyncio.Event()
@@ -124,11 +126,14 @@ class WsSession:
                 if self._clock.now_ns() - opened_ns > self._stable_s * NS_PER_S:
                     self._backoff.reset()
                 if not self._closing.is_set():
-                    await self._sleep(self._backoff.next_s())
+                    # Named to a handover that was given up, it holds for the next dial as well.
+                    refused_s = max(0.0, (self._refused_until_ns - self._clock.now_ns()) / NS_PER_S)
+                    await self._sleep(self._backoff.next_s(at_least_s=refused_s))
         finally:
-            if self._socket is not None:
-                self._socket.abort("session ended")
-                self._socket = None
+            for left in (self._newest, self._socket):
+                if left is not None:
+                    left.abort("session ended")
+            self._newest = self._socket = None
 
     async def send(self, text: str) -> None:
         """Write one frame, at least `frame_interval_ms` after the previous one; dropped while not connected."""
@@ -190,10 +195,12 @@ class WsSession:
             except Refused as error:
                 self.reason = f"{self.plan.url}: {error}"
                 at_least_s, max_s = min(error.retry_after_s, RETRY_AFTER_MAX_S), REFUSED_WAIT_S
+                self._refused_until_ns = self._clock.now_ns() + int(at_least_s * NS_PER_S)
             except (OSError, TimeoutError, InvalidHandshake) as error:
                 self.reason = f"{self.plan.url}: {error or type(error).__name__}"
             else:
                 self.connects_count += 1
+                self._refused_until_ns = 0
                 if not give_up():
                     return socket
                 socket.abort("not needed any more")
@@ -245,9 +252,30 @@ class WsSession:
 
     async def _hand_over(self, old: WsSocket) -> WsSocket:
         """Make before break. Returns the socket that serves from now on: the old one if no other could be had."""
-        new = await self._dial_until_open(lambda: self._closing.is_set() or old.closed.done())
+        new = await self._dial_beside(old)
         if new is None:
             return old  # lost meanwhile: a plain reconnect follows, which resyncs
+        self._newest = new
+        try:
+            return await self._overlap(old, new)
+        finally:
+            self._newest = None
+
+    async def _dial_beside(self, old: WsSocket) -> WsSocket | None:
+        """Dial while the old socket serves and is looked after; None once it is gone, however long the venue refuses
+        another one."""
+        dialling = asyncio.ensure_future(self._dial_until_open(lambda: self._closing.is_set() or old.closed.done()))
+        try:
+            while not (dialling.done() or old.closed.done()):
+                ends: set[asyncio.Future[Any]] = {dialling, old.closed}
+                await asyncio.wait(ends, timeout=self._ping_interval_s, return_when=asyncio.FIRST_COMPLETED)
+                self._look_after(old)
+            return dialling.result() if dialling.done() else None
+        finally:
+            if dialling.cancel():
+                await asyncio.wait({dialling})
+
+    async def _overlap(self, old: WsSocket, new: WsSocket) -> WsSocket:
         self._on_state(True, OVERLAP)
         self.reason = ""
         await self._subscribe(new)
@@ -255,11 +283,11 @@ class WsSession:
         if new.closed.done():
             new.closed.result()  # raises what the reader of frames raised
             return old
+        self._socket = new
         if old.closed.done():
             # Lost before the new one had time to speak on every stream: that may have cost frames.
             self._on_state(False, old.closed.result())
             self._on_state(True, "")
-        self._socket = new
         self.overlaps_count += 1
         await old.close(self._renew_reason or "maximum age")
         self._renew_reason = ""

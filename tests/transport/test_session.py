@@ -259,6 +259,42 @@ def test_both_connections_deliver_during_a_handover() -> None:
     run_on("uvloop", main())
 
 
+def test_a_refused_handover_looks_after_the_old_connection_and_its_wait_holds_for_the_next_dial() -> None:
+    connections: list[ServerConnection] = []
+    waiting = asyncio.Event()
+
+    class Patient(Watch):
+        async def _sleep(self, wait_s: float) -> None:
+            self.waits.append(wait_s)
+            await waiting.wait()
+
+    async def handler(connection: ServerConnection) -> None:
+        connections.append(connection)
+        await connection.wait_closed()
+
+    def refuse(connection: ServerConnection, request: Request) -> Response | None:
+        if len(connections) != 1:
+            return None
+        return Response(429, "slow down", Headers({"Retry-After": "3600", "Content-Length": "0"}), b"")
+
+    async def main() -> None:
+        async with (
+            venue(handler, process_request=refuse) as (_, url),
+            Patient(url, ping_interval_s=0.01).running() as watch,
+        ):
+            await until(lambda: bool(connections) and watch.session.is_up)
+            watch.session.reconnect("maximum age")
+            await until(lambda: bool(watch.waits))
+            await connections[0].close()
+            await until(lambda: len(watch.waits) == 2)
+            assert [up for up, _ in watch.states] == [True, False]
+            assert watch.waits[0] == 3600.0
+            assert 3590.0 < watch.waits[1] <= 3600.0
+            waiting.set()
+
+    run_on("uvloop", main())
+
+
 def test_dead_connection_is_noticed_by_unanswered_pings() -> None:
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Shakes hands like a server, then never says another byte."""
