@@ -147,8 +147,10 @@ class WsSession:
     async def close(self) -> None:
         """End `run`, with a closing handshake where there is a connection."""
         self._closing.set()
-        if self._socket is not None:
-            await self._socket.close("closed by us")
+        # The newest first: a handover that found the old one gone would go on with it.
+        for socket in (self._newest, self._socket):
+            if socket is not None:
+                await socket.close("closed by us")
 
     # --- lock-step -----------------------------------------------------------------------------------------------
 

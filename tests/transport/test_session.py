@@ -295,6 +295,28 @@ def test_a_refused_handover_looks_after_the_old_connection_and_its_wait_holds_fo
     run_on("uvloop", main())
 
 
+@pytest.mark.parametrize("loop", LOOP_NAMES)
+def test_close_during_a_handover_ends_both_connections(loop: str) -> None:
+    connections: list[ServerConnection] = []
+
+    async def handler(connection: ServerConnection) -> None:
+        connections.append(connection)
+        await connection.wait_closed()
+
+    async def main() -> None:
+        async with venue(handler) as (_, url):
+            async with Watch(url, overlap_s=5.0).running() as watch:
+                await until(lambda: watch.session.is_up)
+                watch.session.reconnect("maximum age")
+                await until(lambda: (True, OVERLAP) in watch.states)
+            for connection in connections:
+                await asyncio.wait_for(connection.wait_closed(), 1)
+            assert not watch.session.is_up
+        assert watch.states == [(True, ""), (True, OVERLAP), (False, "closed by us")]
+
+    run_on(loop, main())
+
+
 def test_dead_connection_is_noticed_by_unanswered_pings() -> None:
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Shakes hands like a server, then never says another byte."""
