@@ -13,6 +13,7 @@ from actors.gateway.limits import limits_of
 from actors.transport.host import ActorHost
 from actors.transport.http import HttpAnswer, HttpClient, HttpUnanswered
 from actors.transport.session import OVERLAP, WsSession
+from actors.transport.ws_socket import WsSocket
 from actors.venues.catalog import market_dialect
 from actors.venues.dialect import HttpRequest, StreamPlan, TradingDialect, WsCall
 from actors.vocab.clock import Clock
@@ -41,6 +42,8 @@ MAX_AGE_S = 23 * 3_600.0
 # Wait before another try at a private stream; doubles, with jitter.
 PRIVATE_WAIT_S = 0.25
 PRIVATE_WAIT_MAX_S = 15.0
+# A subscription without an answer for so long is asked for again.
+PRIVATE_ANSWER_S = 4.0
 # Calls over the websocket without an answer; more than this many means that answers no longer come.
 CALLS_MAX = 10_000
 
@@ -50,7 +53,13 @@ class _OrderSession(WsSession):
 
     def send_now(self, text: str) -> bool:
         """Write one frame; False while there is no connection."""
-        socket = self._socket
+        return self._write(self._socket, text)
+
+    def send_newest(self, text: str) -> bool:
+        """Write one frame that must outlive a handover under way, on the connection that takes over."""
+        return self._write(self._newest or self._socket, text)
+
+    def _write(self, socket: WsSocket | None, text: str) -> bool:
         if socket is None or not socket.is_open:
             return False
         if self._gate is not None:
@@ -90,6 +99,8 @@ class VenueLine:
         self._connection_no = 0
         self._private_up = False
         self._private_call_id = ""
+        self._private_asked = False  # a subscription on the order connection has no answer yet
+        self._private_moves = False  # the order connection is being replaced: subscribe on the new one at once
         self._private_lost = asyncio.Event()
         self._order_up = asyncio.Event()
         self.unparsed_count = 0
@@ -227,6 +238,7 @@ class VenueLine:
             self._order_up.set()
             if reason == OVERLAP and self._private_call_id:
                 # Private events hang on this connection: subscribe on the new one before the old one goes.
+                self._private_moves = True
                 self._private_lost.set()
             return
         self._order_up.clear()
@@ -244,6 +256,7 @@ class VenueLine:
                 self._private_events(frame, recv_ns)
                 return
             if call_id == self._private_call_id and call_id not in self._calls:
+                self._private_asked = False
                 self._dialect.private_url(200, frame)
                 self._private_is_up(recv_ns)
                 return
@@ -264,6 +277,7 @@ class VenueLine:
         wait_s = PRIVATE_WAIT_S
         while True:
             self._private_lost.clear()
+            self._private_moves = False
             began_ns = self._clock.now_ns()
             session = None
             try:
@@ -274,6 +288,8 @@ class VenueLine:
                 await self._until_private_lost()
             if session is not None:
                 await session.close()
+            if self._private_moves:
+                continue  # the old connection goes in a few seconds
             if self._clock.now_ns() - began_ns > 30 * NS_PER_S:
                 wait_s = PRIVATE_WAIT_S
             await self._host.sleep(wait_s * (0.5 + self._rng.random() / 2))
@@ -285,8 +301,9 @@ class VenueLine:
             await self._order_up.wait()
             self._private_call_id = call.call_id
             call = self._dialect.private_open(timestamp_ms=self._timestamp_ms())  # with a stamp of now
-            if self._orders is None or not isinstance(call, WsCall) or not self._orders.send_now(call.frame):
+            if self._orders is None or not isinstance(call, WsCall) or not self._orders.send_newest(call.frame):
                 raise VenueFault(f"{self._account.venue}: user stream: no order connection to subscribe on")
+            self._private_asked = True
             return None
         answer = await self._http.call(call)
         url = self._dialect.private_url(answer.status, answer.body)
@@ -305,6 +322,12 @@ class VenueLine:
 
     async def _until_private_lost(self) -> None:
         """Keep the stream alive until it ends or the venue refuses to prolong it."""
+        if self._private_asked and self._host.gate is None:  # in lock-step every request is answered
+            if await self._host.wait(self._private_lost, PRIVATE_ANSWER_S):
+                return
+            if self._private_asked:
+                self._private_down("user stream: no answer to the subscription")
+                return
         interval_s = self._dialect.private_keepalive_ms / 1000 or None
         while True:
             if await self._host.wait(self._private_lost, interval_s):

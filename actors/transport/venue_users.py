@@ -74,11 +74,10 @@ class UserStreams:
         self._readers.setdefault(listener.number, []).append(_Reader(listener, account, -1))
 
     def subscribe(self, listener: Listener, account: str) -> int:
-        """The connection hears `account` on the websocket API; returns the subscription's id."""
+        """The connection hears `account` on the websocket API; returns the subscription's id, -1: it did already."""
         readers = self._readers.setdefault(listener.number, [])
-        for reader in readers:
-            if reader.account == account:
-                return reader.subscription_id
+        if any(reader.account == account for reader in readers):
+            return -1
         self._subscription_no += 1
         readers.append(_Reader(listener, account, self._subscription_no))
         return self._subscription_no

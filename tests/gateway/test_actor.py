@@ -310,6 +310,28 @@ def test_lost_connection_pulls_orders_and_opens_again(venue: str, scope: str) ->
     script(venue, play)
 
 
+def test_planned_reconnect_takes_the_spot_user_stream_along() -> None:
+    async def play(it: World) -> None:
+        line = it.gateway._line
+        assert line is not None
+        orders = line._orders
+        assert orders is not None
+        orders._overlap_s = 0.5
+        (before,) = it.sim.users.listeners("")
+        orders.reconnect("maximum age")
+        await until(lambda: orders.overlaps_count == 1, what="the handover")
+        await until(lambda: before not in it.sim.users.listeners(""), what="the end of the old connection")
+        assert len(it.sim.users.listeners("")) == 1
+        assert line._private_up
+        told = it.sim.users.frames_count
+        price = int(it.mid * 1.02)
+        ref = it.quote.place(Side.BUY, price, it.row.lots_for_notional(price) * 2, post_only=False)
+        await until(lambda: OrderState.FILLED in it.quote.states(ref), what="a fill")
+        assert it.sim.users.frames_count > told
+
+    script("binance_spot", play)
+
+
 def test_stop_leaves_no_order_and_says_so() -> None:
     async def play(it: World) -> None:
         for level in range(5):

@@ -149,6 +149,7 @@ def test_the_user_stream_opens_by_signature_alone_where_nobody_logged_on() -> No
             ("session.subscriptions", {}),
             ("userDataStream.subscribe.signature", venue.ws_params()),
             ("session.subscriptions", {}),
+            ("userDataStream.subscribe.signature", venue.ws_params()),
         ]
         answers = []
         for method, params in asked:
@@ -156,11 +157,12 @@ def test_the_user_stream_opens_by_signature_alone_where_nobody_logged_on() -> No
             answers.append(await ws.receive_json())
         return answers
 
-    bare, keyed, none, signed, one = seen("spot", scene)
+    bare, keyed, none, signed, one, again = seen("spot", scene)
 
     assert [(bare["status"], bare["error"]["code"]), (keyed["status"], keyed["error"]["code"])] == [(401, -2015)] * 2
     assert (none["result"], signed["status"]) == ([], 200)
     assert one["result"] == [signed["result"]]
+    assert (again["status"], again["error"]["code"]) == (400, -2035)
 
 
 def test_a_request_id_has_36_characters_at_most() -> None:

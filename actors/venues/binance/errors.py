@@ -87,6 +87,9 @@ _BY_TEXT: Final = (
     ("unknown order", FaultKind.UNKNOWN_ORDER),
 )
 
+# Answer to a subscription of the user stream: this connection has one of the account already.
+SUBSCRIBED_ALREADY: Final = -2035
+
 RETRY_AFTER_DEFAULT_MS: Final = 10_000  # a 429 without Retry-After: one order window (10 s)
 BAN_DEFAULT_MS: Final = 120_000  # the shortest ban of the manual
 

@@ -298,7 +298,8 @@ class BinanceServer:
         subscription_id: int = 0,
         subscriptions: Sequence[int] = (),
     ) -> Reply:
-        """`listen_key` "" on "start" or "keep" says that there is none. `subscriptions` lists the connection's."""
+        """`listen_key` "" on "start" or "keep" says that there is none. `subscriptions` lists the connection's;
+        `subscription_id` -1 on "subscribe" says that the connection hears the account already."""
         return self._accounts.private(call, listen_key, subscription_id, subscriptions)
 
     def with_weight(self, reply: Reply, used: int) -> Reply:

@@ -8,6 +8,7 @@ from typing import Any
 
 from actors.venues.binance.calls import LedgerQuery, PrivateCall, Reply
 from actors.venues.binance.common import plain
+from actors.venues.binance.errors import SUBSCRIBED_ALREADY
 from actors.venues.binance.metadata import RATE_LIMITS
 from actors.venues.binance.server_forms import Forms
 from actors.venues.binance.server_operations import LEVERAGE
@@ -221,6 +222,8 @@ class AccountReplies(Forms):
 
     def private(self, call: PrivateCall, listen_key: str, subscription_id: int, subscriptions: Sequence[int]) -> Reply:
         if call.action == "subscribe":
+            if subscription_id < 0:
+                return self.error(SUBSCRIBED_ALREADY, "User Data Stream subscription already active.", 400, call.ws_id)
             return self.value({"subscriptionId": subscription_id}, call.ws_id)
         if call.action == "subscriptions":
             return self.value([{"subscriptionId": number} for number in subscriptions], call.ws_id)

@@ -24,6 +24,7 @@ from actors.venues.binance.common import (
     SymbolMap,
     market_of,
 )
+from actors.venues.binance.errors import SUBSCRIBED_ALREADY
 from actors.venues.binance.private import PrivateReader
 from actors.venues.binance.replies import ReplyReader
 from actors.venues.binance.signer import Signer
@@ -71,8 +72,13 @@ class _ListenKey(msgspec.Struct):
     listenKey: str = ""
 
 
+class _WsError(msgspec.Struct):
+    code: int = 0
+
+
 class _WsStatus(msgspec.Struct):
     status: int = 0
+    error: _WsError | None = None
 
 
 _listen_key = msgspec.json.Decoder(_ListenKey)
@@ -289,8 +295,10 @@ class BinanceTrading:
         text = answer if isinstance(answer, str) else answer.decode("utf-8", "replace")
         try:
             if self._market == "spot":
-                status = _ws_status.decode(text).status
-                key = ""
+                answered = _ws_status.decode(text)
+                status, key = answered.status, ""
+                if answered.error is not None and answered.error.code == SUBSCRIBED_ALREADY:
+                    status = 200  # this connection hears the stream, which is all that was wanted
             else:
                 key = _listen_key.decode(text).listenKey
         except msgspec.DecodeError as error:

@@ -528,6 +528,7 @@ def test_a_spot_user_stream_opens_on_the_order_connection() -> None:
     assert json.loads(reply.body)["result"] == {"subscriptionId": 4}
     assert ends.trading.reply_call_id(reply.body) == sent.call_id
     assert ends.trading.private_url(0, reply.body) is None
+    assert ends.trading.private_url(0, ends.server.answer_private(call, subscription_id=-1).body) is None
     assert (ends.trading.private_keepalive_ms, ends.trading.private_keepalive(timestamp_ms=NOW_MS)) == (0, None)
     with pytest.raises(VenueFault, match="refused"):
         ends.trading.private_url(0, b'{"id":"private","status":401,"error":{"code":-2015,"msg":"no"}}')
