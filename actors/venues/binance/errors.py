@@ -118,7 +118,9 @@ def kind_of(market: Market, code: int, text: str, status: int = 400) -> FaultKin
     if -1200 < code <= -1100:
         return FaultKind.BAD_REQUEST
     if status >= 500:
-        return _of_5xx(text)
+        return _of_5xx(market, status, text)
+    if status == 408:  # the status of -1007: sent on, and no answer in time
+        return FaultKind.UNKNOWN_OUTCOME
     if status == 403:  # web application firewall
         return FaultKind.BANNED
     if code == 0 and not 400 <= status < 500:
@@ -171,10 +173,11 @@ def _by_text(text: str, otherwise: FaultKind) -> FaultKind:
     return otherwise
 
 
-def _of_5xx(text: str) -> FaultKind:
-    # USD-M manual: 503 "Service Unavailable" is a failure, "Unknown error" an unknown outcome.
-    lowered = text.lower()
-    return FaultKind.BUSY if "service unavailable" in lowered else FaultKind.UNKNOWN_OUTCOME
+def _of_5xx(market: Market, status: int, text: str) -> FaultKind:
+    # USD-M manual: 503 "Service Unavailable" is a failure, "Unknown error" an unknown outcome. It says so of no other
+    # status, and spot calls every 5xx unknown.
+    surely_failed = market == "perp" and status == 503 and "service unavailable" in text.lower()
+    return FaultKind.BUSY if surely_failed else FaultKind.UNKNOWN_OUTCOME
 
 
 # --- server role ---------------------------------------------------------------------------------------------
