@@ -17,6 +17,7 @@ from actors.venues.binance.common import (
     INCOME_PATH,
     PATHS,
     POSITIONS_PATH,
+    UNREADABLE,
     SymbolMap,
     market_of,
     plain,
@@ -265,7 +266,7 @@ class BinanceAudit:
             raise VenueFault(f"{self.venue} refuses: {reject.code} {reject.text} ({reject.kind.name})")
         try:
             return decoder.decode(body)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise VenueFault(f"{self.venue}: ledger page is not readable: {error}") from error
 
     def _income_row(self, row: _Income) -> LedgerIncome:

@@ -21,6 +21,9 @@ PERP: Final = "binance_perp"
 SPOT: Final = "binance_spot"
 VENUES: Final = (PERP, SPOT)
 
+# What decoding somebody else's bytes raises: msgspec tells text that is no UTF-8 by an error of its own kind.
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError)
+
 # fix-api.md and the USD-M "New Order" page, read 2026-07.
 CLIENT_ID: Final = {
     "perp": re.compile(r"[\.A-Z\:/a-z0-9_-]{1,36}"),

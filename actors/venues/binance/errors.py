@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from actors.venues.binance.common import UNREADABLE
 from actors.vocab.instruments import Market
 from actors.vocab.venue_io import FaultKind, VenueReject
 
@@ -141,7 +142,7 @@ def reject_of(
     """Read a refused HTTP call. Header names are lower case."""
     try:
         error = _body.decode(body)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         error = ErrorBody(code=0, msg=body[:200].decode("utf-8", "replace"))
     kind = kind_of(market, error.code, error.msg, status)
     return VenueReject(

@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from actors.venues.binance.common import PATHS, Book, SymbolMap, depth_limit, interval_ms, market_of
+from actors.venues.binance.common import PATHS, UNREADABLE, Book, SymbolMap, depth_limit, interval_ms, market_of
 from actors.venues.binance.frames import (
     Pairs,
     Probe,
@@ -131,7 +131,7 @@ class BinanceMarket:
         book = self._map.book(self._map.instrument(symbol).venue_symbol)
         try:
             data = read_snapshot(body)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise VenueFault(f"{self.venue} {symbol}: depth snapshot is not readable: {error}") from error
         ticks, lots = book.ticks, book.public_lots
         return DepthSnapshot(
@@ -156,7 +156,7 @@ class BinanceMarket:
         book = self._map.book(self._map.instrument(symbol).venue_symbol)
         try:
             rows = read_candles(body)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise VenueFault(f"{self.venue} {symbol}: klines are not readable: {error}") from error
         return [
             Kline(
@@ -229,7 +229,7 @@ class BinanceMarket:
                 return self._decode_other(frame)
             read, book = known
             return read(book, frame)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise VenueFault(f"{self.venue}: frame is not readable: {error}: {frame[:200]!r}") from error
 
     def _decode_other(self, frame: bytes) -> MarketEvent | None:

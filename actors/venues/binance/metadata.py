@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from actors.venues.binance.common import market_of, plain
+from actors.venues.binance.common import UNREADABLE, market_of, plain
 from actors.vocab.errors import VenueFault
 from actors.vocab.instruments import Instrument, Market
 
@@ -61,7 +61,7 @@ def decode_exchange_info(venue: str, body: bytes, symbols: Sequence[str]) -> lis
     market = market_of(venue)
     try:
         rows = _exchange_info.decode(body).symbols
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise VenueFault(f"{venue} exchangeInfo is not readable: {error}") from error
     wanted = set(symbols)
     return [

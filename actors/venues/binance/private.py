@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from actors.venues.binance.common import SymbolMap, market_of, ns, plain
+from actors.venues.binance.common import UNREADABLE, SymbolMap, market_of, ns, plain
 from actors.venues.binance.orders import is_system, last_lots, order_lots, order_ticks, side_of, state_of
 from actors.vocab.errors import VenueFault
 from actors.vocab.orders import OrderState
@@ -148,7 +148,7 @@ class PrivateReader:
                 head = _envelope.decode(body)
             handler = self._by_type.get(head.e)
             return handler(body) if handler is not None else []
-        except (msgspec.DecodeError, ArithmeticError, ValueError) as error:  # the latter two: no numbers
+        except (*UNREADABLE, ArithmeticError, ValueError) as error:  # the latter two: no numbers
             raise VenueFault(f"{self._venue}: private frame is not readable: {error}: {body[:300]!r}") from error
 
     def _execution_report(self, body: bytes) -> list[VenueEvent]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from actors.venues.binance.common import SymbolMap, market_of, ns, plain
+from actors.venues.binance.common import UNREADABLE, SymbolMap, market_of, ns, plain
 from actors.venues.binance.errors import kind_of, reject_of, retry_after_ms
 from actors.venues.binance.orders import OrderRow, order_lots, order_ticks, side_of, to_ack, to_open_order, to_order
 from actors.vocab.errors import ConfigError, VenueFault
@@ -196,7 +196,7 @@ class ReplyReader:
         """`VenueFault` when the frame is no JSON object."""
         try:
             found = _id.decode(frame).id
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise VenueFault(f"{self._venue}: websocket answer is not readable: {error}") from error
         return None if found is None else str(found)
 
@@ -221,7 +221,7 @@ class ReplyReader:
     def ws(self, request: VenueRequest, frame: bytes | str) -> list[VenueEvent]:
         try:
             reply = _ws_reply.decode(frame)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             return [self._unreadable(request, str(error))]
         if reply.error is None and 200 <= reply.status < 300:
             events = self._success(request, bytes(reply.result))
@@ -239,7 +239,7 @@ class ReplyReader:
             try:
                 times = _retry_after.decode(fault.data)
                 wait_ms = max(0, times.retryAfter - times.serverTime) if times.retryAfter else wait_ms
-            except msgspec.DecodeError:
+            except UNREADABLE:
                 pass  # the default wait stands
         return VenueReject(
             request_no=request.request_no,
@@ -254,7 +254,7 @@ class ReplyReader:
     def _success(self, request: VenueRequest, body: bytes) -> list[VenueEvent]:
         try:
             return self._events(request, body)
-        except (msgspec.DecodeError, VenueFault, ConfigError, ArithmeticError, ValueError) as error:
+        except (*UNREADABLE, VenueFault, ConfigError, ArithmeticError, ValueError) as error:
             return [self._unreadable(request, str(error))]
 
     def _unreadable(self, request: VenueRequest, why: str) -> VenueReject:
@@ -408,7 +408,7 @@ class ReplyReader:
             old = self._old_order(request, _order.decode(data.cancelResponse))
             why = _fault.decode(data.newOrderResponse)
             return [old, self._because(reject, why, request.new_client_id)]
-        except (msgspec.DecodeError, VenueFault) as error:
+        except (*UNREADABLE, VenueFault) as error:
             return [self._unreadable(request, str(error))]
 
     def _because(self, reject: VenueReject, why: _Fault, client_id: str) -> VenueReject:

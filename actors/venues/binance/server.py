@@ -30,7 +30,7 @@ from actors.venues.binance.calls import (
     StreamCommand,
     StreamDial,
 )
-from actors.venues.binance.common import SymbolMap, market_of
+from actors.venues.binance.common import UNREADABLE, SymbolMap, market_of
 from actors.venues.binance.server_accounts import AccountReplies
 from actors.venues.binance.server_auth import Door, Refused, Session
 from actors.venues.binance.server_endpoints import HTTP_OPERATIONS, WS_OPERATIONS, Security
@@ -140,7 +140,7 @@ class BinanceServer:
         try:
             try:
                 request = _frame.decode(frame)
-            except msgspec.DecodeError:
+            except UNREADABLE:
                 raise Refused(-1135, "Invalid JSON in request.", 400) from None
             if not _is_id(request.id):
                 text = "Illegal characters found in parameter 'id'; legal range is '^[a-zA-Z0-9-_]{1,36}$'."
@@ -346,7 +346,7 @@ class BinanceServer:
         """One frame of a client on a stream connection. What cannot be read is answered by an error in `ack`."""
         try:
             request = _frame.decode(frame)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             return StreamCommand("", (), b'{"error":{"code":3,"msg":"Invalid JSON: expected value"},"id":null}')
         if not _is_id(request.id):
             text = "Invalid request: request ID must be an integer or a string of at most 36 characters"

@@ -17,6 +17,7 @@ from actors.venues.binance.common import (
     CLIENT_ID,
     DEPTH_WEIGHTS,
     KLINE_INTERVALS_MS,
+    UNREADABLE,
     SymbolMap,
     market_of,
 )
@@ -548,5 +549,5 @@ def _json_list(text: str) -> list[str]:
         return []
     try:
         return msgspec.json.decode(text.encode(), type=list[str])
-    except msgspec.DecodeError:
+    except UNREADABLE:
         raise Refused(-1100, "Illegal characters found in parameter 'symbols'.") from None

@@ -21,6 +21,7 @@ from actors.venues.binance.common import (
     LISTEN_KEY_PATH,
     PATHS,
     POSITIONS_PATH,
+    UNREADABLE,
     SymbolMap,
     market_of,
 )
@@ -301,7 +302,7 @@ class BinanceTrading:
                     status = 200  # this connection hears the stream, which is all that was wanted
             else:
                 key = _listen_key.decode(text).listenKey
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise VenueFault(f"{self.venue}: answer about the user stream is not readable: {text[:200]}") from error
         if status != 200 or (self._market == "perp" and not key):
             raise VenueFault(f"{self.venue}: user stream refused with status {status}: {text[:300]}")

@@ -238,6 +238,8 @@ def test_what_we_did_not_ask_for_is_none(frame: bytes) -> None:
         wrapped("btcusdt@trade", '{"e":"trade","E":3,"s":"BTCUSDT","t":1,"p":"1.001","q":"1","T":2,"m":true}'),
         wrapped("btcusdt@depth", '{"e":"depthUpdate","E":3,"s":"BTCUSDT","U":1,"u":2,"b":[["1"]],"a":[]}'),
         wrapped("btcusdt@markPrice", '{"e":"markPriceUpdate","E":3,"s":"BTCUSDT","p":"x"}'),
+        b'{"stream":"btcusdt@trade","data":{"e":"\xff"}}',
+        b'{"e":"\xff"}',
     ],
 )
 def test_unreadable_frames_are_the_venues_fault(frame: bytes) -> None:
@@ -366,6 +368,8 @@ def test_unreadable_answers_are_the_venues_fault() -> None:
         PERP.decode_snapshot("BTCUSDT", b'{"code":-1121,"msg":"Invalid symbol."}')
     with pytest.raises(VenueFault, match="BTCUSDT: klines"):
         PERP.decode_klines("BTCUSDT", b"<html>")
+    with pytest.raises(VenueFault, match="BTCUSDT: depth snapshot"):
+        PERP.decode_snapshot("BTCUSDT", b'{"lastUpdateId":1,"bids":[["\xff","1"]],"asks":[]}')
     with pytest.raises(ConfigError, match="interval '7m'"):
         PERP.klines_request("BTCUSDT", "7m", 3)
     with pytest.raises(ConfigError, match="no instrument 'DOGEUSDT'"):

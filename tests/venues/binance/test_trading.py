@@ -542,3 +542,17 @@ def test_events_have_no_call_id() -> None:
     assert trading.reply_call_id('{"id":5,"status":200}') == "5"
     with pytest.raises(VenueFault):
         trading.reply_call_id("{")
+
+
+def test_text_that_is_no_utf_8_is_an_unknown_outcome() -> None:
+    trading, place = ENDS["binance_spot", True].trading, VenuePlace(1, "BTCUSDT", "a", Side.BUY, 1, 1)
+    error = b'{"code":-2010,"msg":"\xff"}'
+
+    for events in (
+        trading.decode_http(place, 502, {}, error),
+        trading.decode_reply(place, b'{"id":"1","status":400,"error":%s}' % error),
+    ):
+        assert [event.kind for event in events if isinstance(event, VenueReject)] == [FaultKind.UNKNOWN_OUTCOME]
+    for read in (trading.reply_call_id, trading.decode_private):
+        with pytest.raises(VenueFault):
+            read(b'{"id":"\xff","e":"\xff"}')
