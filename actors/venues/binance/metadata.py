@@ -57,23 +57,31 @@ _exchange_info = msgspec.json.Decoder(ExchangeInfo)
 
 
 def decode_exchange_info(venue: str, body: bytes, symbols: Sequence[str]) -> list[Instrument]:
-    """Instruments of `symbols` (all when empty) in the venue's order. `VenueFault` when the body is not readable."""
+    """Instruments of `symbols` (all when empty) in the venue's order; those without a grid are left out.
+
+    `VenueFault` when the body is not readable.
+    """
     market = market_of(venue)
     try:
         rows = _exchange_info.decode(body).symbols
     except UNREADABLE as error:
         raise VenueFault(f"{venue} exchangeInfo is not readable: {error}") from error
     wanted = set(symbols)
-    return [
+    found = [
         _instrument(venue, market, row)
         for row in rows
         if (not wanted or row.symbol in wanted) and (market == "spot" or row.contractType in PERPETUALS)
     ]
+    return [instrument for instrument in found if instrument is not None]
 
 
-def _instrument(venue: str, market: Market, row: SymbolRow) -> Instrument:
+def _instrument(venue: str, market: Market, row: SymbolRow) -> Instrument | None:
+    """None where the filters give no step: filters.md lets 0 switch a bound off, and without a grid there is nothing to
+    quote on. The other symbols of the list are none the worse for it."""
     by_type = {item.filterType: item for item in row.filters}
-    tick, lot = _step(venue, row, by_type, "PRICE_FILTER"), _step(venue, row, by_type, "LOT_SIZE")
+    tick, lot = _step(by_type, "PRICE_FILTER"), _step(by_type, "LOT_SIZE")
+    if tick <= 0 or lot <= 0:
+        return None
     sizes = by_type["LOT_SIZE"]
     orders = by_type.get("MAX_NUM_ORDERS")
     return Instrument(
@@ -104,13 +112,10 @@ def base_of(base_asset: str) -> str:
     return base_asset
 
 
-def _step(venue: str, row: SymbolRow, by_type: dict[str, Filter], kind: str) -> Decimal:
+def _step(by_type: dict[str, Filter], kind: str) -> Decimal:
+    """0 where there is none."""
     found = by_type.get(kind)
-    step = Decimal(found.tickSize if kind == "PRICE_FILTER" else found.stepSize) if found else Decimal(0)
-    if step <= 0:
-        # filters.md lets 0 switch a bound off; without a step there is no grid to quote on.
-        raise VenueFault(f"{venue} {row.symbol}: {kind} gives no step")
-    return step
+    return Decimal(found.tickSize if kind == "PRICE_FILTER" else found.stepSize) if found else Decimal(0)
 
 
 def _min_notional(by_type: dict[str, Filter]) -> Decimal:

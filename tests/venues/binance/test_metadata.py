@@ -83,9 +83,14 @@ def test_multiplied_names_share_their_coins_limit(asset: str, base: str) -> None
     assert base_of(asset) == base
 
 
-def test_no_step_no_grid() -> None:
-    filters = [{"filterType": "PRICE_FILTER", "tickSize": "0"}, *row()["filters"][1:]]
-    with pytest.raises(VenueFault, match="BTCUSDT: PRICE_FILTER gives no step"):
-        read("binance_perp", row(filters=filters))
+@pytest.mark.parametrize(("at", "field"), [(0, "tickSize"), (1, "stepSize")])
+def test_a_symbol_without_a_grid_is_left_out(at: int, field: str) -> None:
+    filters = [dict(item) for item in row()["filters"]]
+    filters[at][field] = "0"
+    rows = row(), row(symbol="NOGRID", filters=filters), row(symbol="BARE", filters=[])
+    assert [item.symbol for item in read("binance_perp", *rows)] == ["BTCUSDT"]
+
+
+def test_a_page_instead_of_the_list_is_the_venues_fault() -> None:
     with pytest.raises(VenueFault, match="not readable"):
         decode_exchange_info("binance_perp", b"<html>", [])
