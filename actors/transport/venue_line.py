@@ -42,6 +42,8 @@ MAX_AGE_S = 23 * 3_600.0
 # Wait before another try at a private stream; doubles, with jitter.
 PRIVATE_WAIT_S = 0.25
 PRIVATE_WAIT_MAX_S = 15.0
+# Wait before another try at prolonging its key; the key has half of its life left at the first.
+KEEPALIVE_RETRY_S = 60.0
 # A subscription without an answer for so long is asked for again.
 PRIVATE_ANSWER_S = 4.0
 # Calls over the websocket without an answer; more than this many means that answers no longer come.
@@ -328,20 +330,24 @@ class VenueLine:
             if self._private_asked:
                 self._private_down("user stream: no answer to the subscription")
                 return
-        interval_s = self._dialect.private_keepalive_ms / 1000 or None
+        interval_s = wait_s = self._dialect.private_keepalive_ms / 1000 or None
         while True:
-            if await self._host.wait(self._private_lost, interval_s):
+            if await self._host.wait(self._private_lost, wait_s):
                 return
+            wait_s = interval_s
             call = self._dialect.private_keepalive(timestamp_ms=self._timestamp_ms())
             if call is None:
                 continue
             try:
                 answer: HttpAnswer = await self._http.call(call)
             except HttpUnanswered:
-                continue  # twice as many tries as the key's life needs
-            if answer.status >= 400:
+                wait_s = KEEPALIVE_RETRY_S
+                continue
+            if _is_final(answer.status):
                 self._private_down(f"keep-alive refused with status {answer.status}")
                 return
+            if not answer.is_ok:
+                wait_s = KEEPALIVE_RETRY_S
 
     def _private_state(self, up: bool, reason: str) -> None:
         if up and reason == OVERLAP:
@@ -374,3 +380,8 @@ class VenueLine:
         if self._private_up:
             self._private_up = False
             self._on_event(StreamDown(StreamKind.PRIVATE, reason), self._clock.now_ns())
+
+
+def _is_final(status: int) -> bool:
+    """Whether a refused keep-alive says that the key is gone; a venue that is busy or limits us says nothing of it."""
+    return 400 <= status < 500 and status not in (408, 418, 429)
