@@ -365,10 +365,13 @@ class VenueLine:
 
     def _private_events(self, frame: str | bytes, recv_ns: int) -> None:
         for event in self._dialect.decode_private(frame):
-            if isinstance(event, StreamDown):
-                self._private_down(event.reason)
-            else:
+            if not isinstance(event, StreamDown):
                 self._on_event(event, recv_ns)
+            elif event.stream is not StreamKind.ORDER:
+                self._private_down(event.reason)
+            elif self._orders is not None:
+                # Told ahead of a restart: the old connection serves until the new one does, spot's user stream moves.
+                self._orders.reconnect(event.reason)
 
     def _private_is_up(self, recv_ns: int) -> None:
         self._private_up = True

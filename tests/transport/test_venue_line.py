@@ -3,42 +3,66 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import random
+from collections.abc import Coroutine
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from websockets.asyncio.server import ServerConnection, serve
 
 from actors.transport.http import HttpAnswer, HttpUnanswered
+from actors.transport.identity import SystemClock
 from actors.transport.venue_line import KEEPALIVE_RETRY_S, VenueLine
 from actors.venues.binance.trading import LISTEN_KEY_KEEPALIVE_MS, BinanceTrading
 from actors.venues.dialect import Credentials, HttpRequest
 from actors.vocab.clock import ManualClock
 from actors.vocab.venue_io import StreamDown, StreamKind, StreamUp, VenueEvent
+from tests.fakes import run_on, until
 
 
 class Scripted:
-    """A line of USD-M whose private stream is up, and what it waits for and tells. Its waits end at once."""
+    """A line whose private stream is up, and what it waits for and tells. Without `order_url` its waits end at once."""
 
-    def __init__(self, *answers: HttpAnswer | HttpUnanswered) -> None:
+    def __init__(self, *answers: HttpAnswer | HttpUnanswered, venue: str = "binance_perp", order_url: str = "") -> None:
         self.answers = list(answers)
         self.waits: list[float | None] = []
         self.events: list[VenueEvent] = []
-        dialect = BinanceTrading("binance_perp", Credentials("k", "s"))
-        dialect.private_url(200, b'{"listenKey":"abc"}')
-        host: Any = SimpleNamespace(clock=ManualClock(), spawn=None, rng=random.Random(1), gate=None, wait=self._wait)
-        account: Any = SimpleNamespace(venue="binance_perp", order_url="")
+        self.tasks: list[asyncio.Future[Any]] = []
+        self._order_url = order_url
+        dialect = BinanceTrading(venue, Credentials("k", "s"), order_url=order_url)
+        if venue == "binance_perp":
+            dialect.private_url(200, b'{"listenKey":"abc"}')
+        host: Any = SimpleNamespace(
+            clock=SystemClock() if order_url else ManualClock(),
+            spawn=self._spawn,
+            rng=random.Random(1),
+            gate=None,
+            sleep=asyncio.sleep,
+            wait=self._wait,
+        )
+        account: Any = SimpleNamespace(venue=venue, order_url=order_url)
         self.line = VenueLine(
             account=account,
             dialect=dialect,
-            rest_dialect=dialect,
+            rest_dialect=BinanceTrading(venue, Credentials("k", "s")),
             http=cast("Any", self),
             host=host,
             on_event=lambda event, recv_ns: self.events.append(event),
         )
         self.line._private_is_up(0)
 
-    async def call(self, request: HttpRequest) -> HttpAnswer:
+    def _spawn(self, work: Coroutine[Any, Any, None], *, name: str) -> None:
+        self.tasks.append(asyncio.ensure_future(work))
+
+    async def close(self) -> None:
+        """As the HTTP client that it stands for."""
+
+    async def call(self, request: HttpRequest, **_options: Any) -> HttpAnswer:
+        if self._order_url and request.method == "POST":
+            await asyncio.Event().wait()  # no new listen key: the private stream stays the one that it is
         answer = self.answers.pop(0)
         if isinstance(answer, HttpUnanswered):
             raise answer
@@ -46,6 +70,10 @@ class Scripted:
 
     async def _wait(self, event: asyncio.Event, timeout_s: float | None) -> bool:
         self.waits.append(timeout_s)
+        if self._order_url:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(event.wait(), timeout_s)
+            return event.is_set()
         return not self.answers or event.is_set()
 
 
@@ -68,3 +96,43 @@ def test_a_refused_keep_alive_ends_the_stream(status: int) -> None:
     asyncio.run(it.line._until_private_lost())
     reason = f"keep-alive refused with status {status}"
     assert it.events == [StreamUp(StreamKind.PRIVATE, 1), StreamDown(StreamKind.PRIVATE, reason)]
+
+
+@pytest.mark.parametrize("venue_name", ["binance_perp", "binance_spot"])
+def test_a_shutdown_told_on_the_order_connection_replaces_it_and_leaves_the_private_stream(venue_name: str) -> None:
+    connections: list[ServerConnection] = []
+    subscribed: list[int] = []  # numbers of the connections
+    wanted = [0, 1] if venue_name == "binance_spot" else []
+
+    async def handler(connection: ServerConnection) -> None:
+        connections.append(connection)
+        async for text in connection:
+            call = json.loads(text)
+            subscribed.append(connections.index(connection))
+            await connection.send(json.dumps({"id": call["id"], "status": 200, "result": {"subscriptionId": 0}}))
+
+    async def main() -> None:
+        async with serve(handler, "127.0.0.1", 0) as server:
+            url = f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}"
+            it = Scripted(HttpUnanswered("no time", sent=False), venue=venue_name, order_url=url)
+            it.answers *= 100
+            try:
+                await it.line.start()
+                orders = it.line._orders
+                assert orders is not None
+                orders._overlap_s = 0.05
+                await until(lambda: orders.is_up and subscribed == wanted[:1] and not it.line._private_asked)
+                it.events.clear()
+                await connections[0].send('{"event":{"e":"serverShutdown","E":1}}')
+                await until(lambda: orders.overlaps_count == 1)
+                await until(lambda: subscribed == wanted)
+                assert len(connections) == 2
+                assert it.line._private_up
+                assert [event for event in it.events if isinstance(event, StreamDown)] == []
+            finally:
+                await it.line.close()
+                for task in it.tasks:
+                    task.cancel()
+                await asyncio.gather(*it.tasks, return_exceptions=True)
+
+    run_on("uvloop", main())

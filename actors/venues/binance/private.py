@@ -134,18 +134,25 @@ class PrivateReader:
             "balanceUpdate": self._balance_change,
             "listenKeyExpired": self._ended,
             "eventStreamTerminated": self._ended,
-            "serverShutdown": self._ended,
         }
 
     def read(self, frame: bytes | str) -> list[VenueEvent]:
-        """[] for kinds that tell us nothing new (TRADE_LITE, MARGIN_CALL, listStatus …). `VenueFault` if unreadable."""
+        """[] for kinds that tell us nothing new (TRADE_LITE, MARGIN_CALL, listStatus …). `VenueFault` if unreadable.
+
+        `StreamDown` of ORDER: the venue will close the order connection, which still serves until then.
+        """
         body = frame.encode() if isinstance(frame, str) else frame
         try:
             head = _envelope.decode(body)
+            from_api = bool(head.event)
             inner = head.event or head.data
             if inner:
                 body = bytes(inner)
                 head = _envelope.decode(body)
+            if head.e == "serverShutdown":
+                # Of the connection it comes on. The websocket API wraps it; spot has no other connection.
+                is_order = from_api or self._market == "spot"
+                return [StreamDown(StreamKind.ORDER if is_order else StreamKind.PRIVATE, head.e)]
             handler = self._by_type.get(head.e)
             return handler(body) if handler is not None else []
         except (*UNREADABLE, ArithmeticError, ValueError) as error:  # the latter two: no numbers
@@ -250,11 +257,7 @@ class PrivateReader:
         return [VenueFunding(symbol="", asset=change.a, amount=change.d, reason="balanceUpdate", event_ns=ns(change.T))]
 
     def _ended(self, body: bytes) -> list[VenueEvent]:
-        reason = _envelope.decode(body).e
-        down: list[VenueEvent] = [StreamDown(StreamKind.PRIVATE, reason)]
-        if reason == "serverShutdown" and self._market == "spot":
-            down.append(StreamDown(StreamKind.ORDER, reason))  # spot: one connection carries both
-        return down
+        return [StreamDown(StreamKind.PRIVATE, _envelope.decode(body).e)]
 
 
 def _reason(report: _Report, state: OrderState) -> str:

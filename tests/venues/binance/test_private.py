@@ -210,7 +210,8 @@ def test_an_amendment_tells_the_new_price_and_size() -> None:
         ("binance_perp", '{"e":"listenKeyExpired","E":1,"listenKey":"k"}', [StreamKind.PRIVATE]),
         ("binance_perp", '{"e":"serverShutdown","E":1}', [StreamKind.PRIVATE]),
         ("binance_spot", '{"subscriptionId":0,"event":{"e":"eventStreamTerminated","E":1}}', [StreamKind.PRIVATE]),
-        ("binance_spot", '{"event":{"e":"serverShutdown","E":1}}', [StreamKind.PRIVATE, StreamKind.ORDER]),
+        ("binance_spot", '{"event":{"e":"serverShutdown","E":1}}', [StreamKind.ORDER]),
+        ("binance_perp", '{"event":{"e":"serverShutdown","E":1}}', [StreamKind.ORDER]),
         ("binance_perp", '{"stream":"k","data":{"e":"listenKeyExpired","E":1}}', [StreamKind.PRIVATE]),
     ],
 )
