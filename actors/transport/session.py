@@ -39,7 +39,6 @@ UNREACHABLE_WAIT_S: Final = 2.0
 # One that answers counts the attempt: Binance allows 300 in five minutes and address. Two connections at a mean wait
 # of 3 s make 200.
 REFUSED_WAIT_S: Final = 4.0
-RETRY_AFTER_MAX_S: Final = 3 * 86_400.0  # the longest ban that Binance documents
 # A connection that lived this long ends a row of failures.
 STABLE_S: Final = 30.0
 OPEN_TIMEOUT_S: Final = 10.0
@@ -196,7 +195,7 @@ class WsSession:
                 )
             except Refused as error:
                 self.reason = f"{self.plan.url}: {error}"
-                at_least_s, max_s = min(error.retry_after_s, RETRY_AFTER_MAX_S), REFUSED_WAIT_S
+                at_least_s, max_s = error.retry_after_s, REFUSED_WAIT_S
                 self._refused_until_ns = self._clock.now_ns() + int(at_least_s * NS_PER_S)
             except (OSError, TimeoutError, InvalidHandshake) as error:
                 self.reason = f"{self.plan.url}: {error or type(error).__name__}"

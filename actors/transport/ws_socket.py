@@ -9,6 +9,7 @@ the previous bytes are being handled, so a slow reader fills TCP's window and no
 from __future__ import annotations
 
 import asyncio
+import math
 import ssl
 from collections.abc import Callable, Mapping
 from typing import Final, cast
@@ -25,6 +26,7 @@ from actors.vocab.clock import Clock
 # The largest frames known are full books and lists of all tickers, below 2 MB. A larger message ends the connection.
 MESSAGE_BYTES_MAX: Final = 16 * 2**20
 CLOSE_TIMEOUT_S: Final = 1.0
+RETRY_AFTER_MAX_S: Final = 3 * 86_400.0  # the longest ban that Binance documents
 PING_PAYLOAD: Final = b"manta"
 
 
@@ -218,9 +220,11 @@ def refusal(response: Response) -> Refused:
 def retry_after_s(value: str | None) -> float:
     """Seconds of a Retry-After header; 0 where there is none or it is a date, which these venues never send."""
     try:
-        return max(0.0, float(value or 0))
+        wait_s = float(value or 0)
     except ValueError:
         return 0.0
+    # No number of seconds (nan) tells nothing; endless (inf) is believed as far as the longest ban goes.
+    return 0.0 if math.isnan(wait_s) else min(max(0.0, wait_s), RETRY_AFTER_MAX_S)
 
 
 async def open_socket(

@@ -9,6 +9,7 @@ import pytest
 from aiohttp import web
 
 from actors.transport.http import BANNED_S, LIMITED_S, HttpClient, HttpUnanswered
+from actors.transport.ws_socket import RETRY_AFTER_MAX_S
 from actors.venues.dialect import HttpRequest
 from actors.vocab.clock import ManualClock
 from tests.fakes import run_on
@@ -53,7 +54,15 @@ def test_request_leaves_exactly_as_written_and_header_names_come_back_in_lower_c
 
 
 @pytest.mark.parametrize(
-    ("status", "after", "wait_s"), [(429, "3", 3.0), (429, None, LIMITED_S), (418, "120", 120.0), (418, None, BANNED_S)]
+    ("status", "after", "wait_s"),
+    [
+        (429, "3", 3.0),
+        (429, None, LIMITED_S),
+        (429, "nan", LIMITED_S),
+        (418, "120", 120.0),
+        (418, None, BANNED_S),
+        (418, "inf", RETRY_AFTER_MAX_S),
+    ],
 )
 def test_limited_client_stays_away_until_the_named_time(status: int, after: str | None, wait_s: float) -> None:
     calls = 0

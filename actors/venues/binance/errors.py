@@ -93,6 +93,7 @@ SUBSCRIBED_ALREADY: Final = -2035
 
 RETRY_AFTER_DEFAULT_MS: Final = 10_000  # a 429 without Retry-After: one order window (10 s)
 BAN_DEFAULT_MS: Final = 120_000  # the shortest ban of the manual
+BAN_MAX_MS: Final = 3 * 86_400_000  # and its longest
 
 
 class ErrorBody(msgspec.Struct):
@@ -161,8 +162,8 @@ def retry_after_ms(kind: FaultKind, header: str) -> int:
     if kind not in (FaultKind.RATE_LIMIT, FaultKind.BANNED):
         return 0
     try:
-        return max(0, int(float(header) * 1000))
-    except ValueError:
+        return max(0, int(min(float(header) * 1000, BAN_MAX_MS)))
+    except ValueError:  # nan as well
         return BAN_DEFAULT_MS if kind is FaultKind.BANNED else RETRY_AFTER_DEFAULT_MS
 
 

@@ -73,7 +73,14 @@ def test_a_429_says_how_long() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "header", "wait_ms"),
-    [(K.RATE_LIMIT, "", 10_000), (K.BANNED, "soon", 120_000), (K.BANNED, "600", 600_000), (K.FILTER, "5", 0)],
+    [
+        (K.RATE_LIMIT, "", 10_000),
+        (K.RATE_LIMIT, "nan", 10_000),
+        (K.BANNED, "soon", 120_000),
+        (K.BANNED, "600", 600_000),
+        (K.BANNED, "inf", 3 * 86_400_000),
+        (K.FILTER, "5", 0),
+    ],
 )
 def test_waits_have_defaults(kind: FaultKind, header: str, wait_ms: int) -> None:
     assert retry_after_ms(kind, header) == wait_ms
