@@ -107,7 +107,12 @@ class HttpClient:
         url = URL(self.base_url + request.path_query, encoded=True)
         try:
             async with self._open().request(
-                request.method, url, headers=headers, data=request.body or None, allow_redirects=False
+                request.method,
+                url,
+                headers=headers,
+                data=request.body or None,
+                allow_redirects=False,
+                middlewares=() if request.method == "GET" else (_once,),
             ) as response:
                 body = await _read(response)
                 answered = {name.lower(): value for name, value in response.headers.items()}
@@ -145,6 +150,20 @@ class HttpClient:
     def _close_for(self, status: int, headers: dict[str, str]) -> None:
         wait_s = retry_after_s(headers.get("retry-after")) or (BANNED_S if status == BANNED else LIMITED_S)
         self._closed_until_ns = max(self._closed_until_ns, self._clock.now_ns() + int(wait_s * NS_PER_S))
+
+
+async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Send what changes something a single time.
+
+    aiohttp repeats PUT and DELETE by itself where a kept connection drops, whether the venue has acted on the first or
+    not. It does so for two kinds of errors, so they leave here as a third.
+    """
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise  # never connected, nothing sent
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise aiohttp.ClientConnectionError(str(error) or type(error).__name__) from error
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

@@ -120,6 +120,28 @@ def test_time_out_may_have_been_acted_on() -> None:
     run_on("asyncio", main())
 
 
+@pytest.mark.parametrize(("method", "times"), [("GET", 2), ("POST", 1), ("PUT", 1), ("DELETE", 1)])
+def test_what_changes_something_is_not_repeated_on_a_dropped_connection(method: str, times: int) -> None:
+    asked: list[str] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        if request.path == "/order":
+            assert request.transport is not None
+            request.transport.abort()
+        return web.Response()
+
+    async def main() -> None:
+        async with client(handler) as (http, _):
+            await http.call(HttpRequest("GET", "/first"))  # leaves a connection that is kept
+            with pytest.raises(HttpUnanswered) as lost:
+                await http.call(HttpRequest(method, "/order"))
+            assert lost.value.sent
+            assert asked == ["/first", *["/order"] * times]
+
+    run_on("asyncio", main())
+
+
 def test_nobody_listens_means_it_never_left() -> None:
     async def main() -> None:
         http = HttpClient("http://127.0.0.1:1", clock=ManualClock())
