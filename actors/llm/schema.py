@@ -8,7 +8,6 @@ has not understood the question.
 from __future__ import annotations
 
 import json
-import re
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -16,12 +15,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from actors.llm.completion import loads
 from actors.vocab.spending import Fault
 
-# Longer content is refused unread: an honest answer of 200 items is a tenth of it.
-CONTENT_BYTES_MAX = 400_000
-# Tries of a repair; a batch has at most 200 items.
+# Longer content is refused unread: an honest answer of 200 items is half of it.
+CONTENT_CHARS_MAX = 100_000
+# Objects that a repair takes; a batch has at most 200 items.
 OBJECTS_MAX = 250
+# Broken objects that a repair passes over. Each may cost a walk to the content's end; many would stop the loop.
+BROKEN_MAX = 10
+FENCE = "```"
 _decoder = json.JSONDecoder()
-_FENCE = re.compile(r"^\s*```(?:json)?\s*(.*?)\s*```\s*$", re.DOTALL)
 
 
 class _Answer(BaseModel):
@@ -86,25 +87,32 @@ def parse_risk(content: str) -> tuple[RiskAnswer | None, Fault | None]:
 
 def _json(content: str) -> tuple[Any, Fault | None]:
     """The JSON in `content`, a code fence around it forgiven; None, and why, when there is none."""
-    if len(content) > CONTENT_BYTES_MAX:
+    if len(content) > CONTENT_CHARS_MAX:
         return None, Fault.TOO_LONG
-    fenced = _FENCE.match(content)
-    return loads(fenced.group(1) if fenced else content)
+    return loads(_unfenced(content))
+
+
+def _unfenced(content: str) -> str:
+    """Without a code fence around all of it. No regular expression: blanks after a lone fence made one cubic."""
+    text = content.strip()
+    if len(text) >= 2 * len(FENCE) and text.startswith(FENCE) and text.endswith(FENCE):
+        text = text[len(FENCE) : -len(FENCE)].removeprefix("json").strip()
+    return text
 
 
 def _salvage(content: str) -> list[Any]:
     """The one repair that is tried on broken JSON: whole objects of the list, as of an answer that was cut off."""
-    if len(content) > CONTENT_BYTES_MAX:
+    if len(content) > CONTENT_CHARS_MAX:
         return []
     found: list[Any] = []
+    broken_count = 0
     at = content.find("{", content.find("[") + 1)
-    for _ in range(OBJECTS_MAX):
-        if at < 0:
-            break
+    while at >= 0 and len(found) < OBJECTS_MAX and broken_count < BROKEN_MAX:
         try:
             item, end = _decoder.raw_decode(content, at)
             found.append(item)
         except (ValueError, RecursionError):
+            broken_count += 1
             end = at + 1
         at = content.find("{", end)
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
@@ -20,8 +21,53 @@ def test_each_item_stands_alone() -> None:
 
 
 def test_a_code_fence_is_forgiven() -> None:
-    answers, _ = parse_signals("```json\n" + json.dumps({"items": [GOOD]}) + "\n```", {"A"})
-    assert set(answers) == {"A"}
+    for opening in ("```json\n", "```", "  ```json", "\n```\n\n"):
+        answers, _ = parse_signals(opening + json.dumps({"items": [GOOD]}) + "\n```\n", {"A"})
+        assert set(answers) == {"A"}
+
+
+WIDE = '{"a":' * 250 + "[" + "1," * 45_000
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "```json" + "\n" * 99_000,
+        "```json" + " " * 90_000 + "```x",
+        "```" * 33_000,
+        "\n" * 99_000,
+        "{" * 99_000,
+        WIDE,
+        "[" + WIDE,
+        '[{"' * 33_000,
+        '[{"a":"' + "b" * 90_000,
+        "[" + "9" * 4_000 + ("," + "9" * 4_000) * 23 + "x",
+    ],
+    ids=[
+        "open fence, newlines",
+        "open fence, blanks",
+        "fences",
+        "newlines",
+        "braces",
+        "objects around a list",
+        "in a list",
+        "open strings",
+        "one open string",
+        "long numbers",
+    ],
+)
+def test_no_answer_costs_the_loop_more_than_a_moment(content: str) -> None:
+    began_s = time.process_time()
+    assert parse_signals(content, {"A"})[0] == {}
+    assert parse_risk(content)[0] is None
+    assert time.process_time() - began_s < 0.3
+
+
+def test_items_around_broken_ones_are_saved() -> None:
+    rows = [json.dumps(GOOD), '{"symbol": "C", "action": }', json.dumps(GOOD | {"symbol": "B"}), '{"symbol": "D", "a']
+    answers, fault = parse_signals('{"items": [' + ", ".join(rows), {"A", "B", "C", "D"})
+    assert set(answers) == {"A", "B"}
+    assert fault is Fault.CUT_OFF
 
 
 @pytest.mark.parametrize(
