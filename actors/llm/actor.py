@@ -7,7 +7,6 @@ divided among the members that are alive: each symbol is asked about by one of t
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import stat
 from collections import deque
@@ -20,7 +19,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import yaml
 
-from actors.llm.completion import ANSWER_BYTES_MAX, read_model_ids
+from actors.llm.completion import ANSWER_BYTES_MAX, loads, read_model_ids
 from actors.llm.engine import (
     Answered,
     Ask,
@@ -277,13 +276,20 @@ def read_key(*, key_file: str, key_env: str, base_url: str = "") -> str:
         path = Path(key_file)
         try:
             mode = stat.S_IMODE(path.stat().st_mode)
-            text = path.read_text()
+            text = path.read_text(encoding="utf-8")
         except OSError as error:
             raise ConfigError(f"llm.key_file {path}: cannot be read ({error.strerror})") from None
+        except UnicodeDecodeError:
+            raise ConfigError(
+                f"llm.key_file {path}: is not UTF-8 text; write the key into it, and nothing else"
+            ) from None
         if mode & 0o077:
             raise ConfigError(f"llm.key_file {path}: others can read it; run chmod 600 {path}")
         if text.lstrip().startswith("{"):
-            text = json.loads(text).get("api_key", "")
+            data, _ = loads(text)  # its error would show a part of the key
+            text = data.get("api_key") if isinstance(data, dict) else None
+            if not isinstance(text, str):
+                raise ConfigError(f'llm.key_file {path}: is no JSON like {{"api_key": "…"}}')
         return checked_key(text, where=str(path), any_vendor=any_vendor)
     return checked_key(os.environ.get(key_env, ""), where=key_env, any_vendor=any_vendor)
 

@@ -19,6 +19,9 @@ def checked_key(text: str, *, where: str, any_vendor: bool = False) -> str:
         raise ConfigError(f"{where}: no relay key; set it, or run with --no-llm")
     if key == PLACEHOLDER or key.upper().startswith("YOUR_"):
         raise ConfigError(f"{where}: still holds the placeholder; put your own key there, or run with --no-llm")
+    if not all("!" <= letter <= "~" for letter in key):
+        # It goes into a header, where such a letter would fail at every call instead of here.
+        raise ConfigError(f"{where}: holds blanks, line ends or letters that no key has; is there more than the key?")
     if any_vendor:
         return key
     if key.startswith("sk-"):

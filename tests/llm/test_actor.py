@@ -217,3 +217,27 @@ def test_another_vendors_key_goes_to_another_vendors_server_only(monkeypatch: py
     for url in ("", "https://api.holysheep.ai/v1"):
         with pytest.raises(ConfigError, match="another provider's key"):
             read_key(key_file="", key_env="K", base_url=url)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b'{"api_key": "hs_live_0123456789', "is no JSON"),
+        (b'{"api_key": null}', "is no JSON like"),
+        (b'{"key": "hs_live_0123456789"}', "is no JSON like"),
+        (b'{"a":' * 100_000, "is no JSON"),
+        (b'{"api_key": ""}', "no relay key"),
+        (b"\xff\xfe", "not UTF-8"),
+        (b"", "no relay key"),
+    ],
+)
+def test_a_key_file_that_holds_no_key_is_refused_in_one_line(tmp_path: Path, content: bytes, says: str) -> None:
+    path = tmp_path / "key"
+    path.write_bytes(content)
+    path.chmod(0o600)
+    with pytest.raises(ConfigError, match=says) as caught:
+        read_key(key_file=str(path), key_env="K")
+    text = str(caught.value)
+    assert str(path) in text
+    assert "\n" not in text
+    assert "0123456789" not in text

@@ -14,7 +14,9 @@ def test_blanks_around_a_good_key_are_forgiven() -> None:
     assert checked_key(f"  {GOOD}\n", where="x") == GOOD
 
 
-@pytest.mark.parametrize("text", ["", "YOUR_HOLYSHEEP_API_KEY", "hs_live_short", "sk-" + "a" * 48])
+@pytest.mark.parametrize(
+    "text", ["", "YOUR_HOLYSHEEP_API_KEY", "hs_live_short", "sk-" + "a" * 48, GOOD + "\n" + GOOD, GOOD + "é"]
+)
 def test_a_bad_key_is_refused_without_showing_it(text: str) -> None:
     with pytest.raises(ConfigError) as caught:
         checked_key(text, where="HOLYSHEEP_API_KEY")
