@@ -9,7 +9,8 @@ How a call can end, and what follows:
 - answered: opinions for the items that are valid; the others go without, until their interval is over;
 - 429, 5xx, connection refused: the server did not do it, so the questions are asked again, at most `RETRIES_MAX` times,
   with jitter, while whoever asked still waits; another model of the chain is preferred then;
-- time-out or a broken connection: it may have been done and will be paid for, so nothing is repeated;
+- time-out, a broken connection, or a proxy's word that the model took too long (504): it may have been done and will be
+  paid for, so nothing is repeated;
 - 401, unknown model: that model is asked no more, by anybody, and the reason says what to do.
 
 With `opinions: auto` a random tenth of the opinions is held out: journalled and scored like the others, not published.
@@ -49,6 +50,8 @@ RETRY_FIRST_S = 0.25
 CALL_TIME_MIN_S = 0.5
 REFUSED_KEY = (401, 402, 403)
 UNKNOWN_MODEL = (400, 404)
+# A proxy gave up on the model behind it, which may go on and be paid for: RFC 9110 §15.6.5, and a common CDN's number.
+MAYBE_PAID = (504, 524)
 
 
 class Ask(msgspec.Struct, frozen=True):
@@ -358,6 +361,8 @@ class LlmEngine:
         if event.status in UNKNOWN_MODEL:
             flight.refusal = text
             return [ListModels(event.call_no)]
+        if event.status in MAYBE_PAID:
+            return self._end(event.call_no, spending.LOST, now_ns, Fault.NO_ANSWER, text=text)
         fault = Fault.REQUEST_REFUSED
         if event.status >= 500:
             fault = Fault.UNAVAILABLE if event.status == 503 else Fault.SERVER_ERROR

@@ -89,6 +89,7 @@ UNSENT = "unsent"  # nothing left this host: tokens and request are given back
 REFUSED = "refused"  # the server did not do it (5xx, connection refused); costs nothing
 LIMITED = "limited"  # 429; everybody waits for `retry_after_s`
 BROKEN = "broken"  # answered, but with nothing usable; costs what it used
-LOST = "lost"  # time-out or a connection that broke after sending: what it cost is unknown, so all that was reserved
+# Time-out (ours or a proxy's) or a connection that broke after sending: its cost is unknown, so all that was reserved.
+LOST = "lost"
 STOPPED = "stopped"  # 401, unknown model: no retry mends it
 OUTCOMES = frozenset({OK, UNSENT, REFUSED, LIMITED, BROKEN, LOST, STOPPED})

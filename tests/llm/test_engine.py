@@ -309,6 +309,18 @@ def test_what_never_left_is_repeated() -> None:
     assert one.outcomes == [spending.REFUSED]
 
 
+@pytest.mark.parametrize("status", [504, 524])
+def test_what_a_proxy_gave_up_on_may_be_paid_for_and_is_not_repeated(status: int) -> None:
+    one = Script(opinion_interval_s=10)
+    one.ask(START, "A")
+    one.answer(START + S, status=status, body=b"", retry_after_s=1.0)
+    one.give(Timer(), START + 9 * S)
+    assert len(one.calls) == 1
+    assert one.outcomes == [spending.LOST]  # booked at all that was reserved
+    assert one.settled[0].fault is Fault.NO_ANSWER
+    assert one.figure("retries") == 0
+
+
 @pytest.mark.parametrize(("status", "said"), [(401, "the key is refused"), (402, "no credit left")])
 def test_a_refused_key_stops_the_model_with_a_remedy(status: int, said: str) -> None:
     one = Script()
