@@ -6,7 +6,8 @@ member waits for it is a link's round trip.
 
 Survives a restart: the day's money, written down ahead of its use beside the journal (what was in flight counts as
 spent), and the scorecard, read back from the opinions journalled there. After a crash no call starts until those of
-the life before are over, so calls at once stay within the limit. Rebuilt: the queue, since members ask again when their
+the life before are over, so calls at once stay within the limit; of requests and tokens a minute the life before counts
+as having used all that it may have. Rebuilt: the queue, since members ask again when their
 link is back. Lost: breakers, which open again when they must, and opinions whose horizon was still running.
 """
 

@@ -41,6 +41,8 @@ RETRY_AFTER_DEFAULT_S = 5.0
 RETRY_AFTER_MAX_S = 300.0
 # Usage above so many times the reservation, which holds the longest possible answer, is a lie and not believed.
 USAGE_TIMES_MAX = 2
+# A batch holds as many tokens as the settings say; a single question may need more, by nobody's setting.
+ONE_CALL_TOKENS_MAX = 4_000
 SIGNAL, RISK = "signal", "risk"
 # Share of the calls that go to a muted model all the same, to measure it.
 MEASURED_SHARE = 0.1
@@ -179,7 +181,14 @@ class TreasuryEngine:
             usd_per_day_max=settings.usd_per_day_max,
         )
         self._scopes = {
-            name: Scope(name, limit, now_ns=now_ns, start_empty=spent_nusd is not None, spent_nusd=spent.get(name, 0))
+            name: Scope(
+                name,
+                limit,
+                now_ns=now_ns,
+                earlier_life=after_crash or spent_nusd is not None,
+                call_tokens_max=max(settings.batch_tokens_max, ONE_CALL_TOKENS_MAX),
+                spent_nusd=spent.get(name, 0),
+            )
             for name, limit in limits.items()
         }
         self._breakers = {name: self._breaker() for name in limits if name}

@@ -31,15 +31,23 @@ class Scope:
     """Reserve, then settle. The caller asks `admits` and `affords` first."""
 
     def __init__(
-        self, name: str, limits: Limits, *, now_ns: int, start_empty: bool = False, spent_nusd: int = 0
+        self,
+        name: str,
+        limits: Limits,
+        *,
+        now_ns: int,
+        earlier_life: bool = False,
+        call_tokens_max: float = 0.0,
+        spent_nusd: int = 0,
     ) -> None:
+        """`earlier_life`: there was one, whose calls reserved up to `call_tokens_max` each."""
         self.name = name  # a model, or "" for the account
         self.limits = limits
         self.spent_nusd = spent_nusd  # today, settled
         self.held_nusd = 0  # reserved and not settled
         self.open_count = 0
-        self._requests = _quota(limits.requests_per_min, CALLS_BURST_SHARE, now_ns, start_empty)
-        self._tokens = _quota(limits.tokens_per_min, TOKENS_BURST_SHARE, now_ns, start_empty)
+        self._requests = _quota(limits.requests_per_min, CALLS_BURST_SHARE, now_ns, earlier_life, 1.0)
+        self._tokens = _quota(limits.tokens_per_min, TOKENS_BURST_SHARE, now_ns, earlier_life, call_tokens_max)
 
     @property
     def budget_nusd(self) -> float:
@@ -77,7 +85,7 @@ class Scope:
             self._tokens.settle(hold.tokens, tokens, now_ns)
 
 
-def _quota(per_min: float, burst_share: float, now_ns: int, start_empty: bool) -> Quota | None:
+def _quota(per_min: float, burst_share: float, now_ns: int, earlier_life: bool, amount_max: float) -> Quota | None:
     if not math.isfinite(per_min):
         return None
-    return Quota(per_min, burst_share=burst_share, now_ns=now_ns, start_empty=start_empty)
+    return Quota(per_min, burst_share=burst_share, now_ns=now_ns, earlier_life=earlier_life, amount_max=amount_max)

@@ -56,6 +56,17 @@ def test_a_killed_treasury_holds_calls_up_for_a_lease_and_never_breaks_a_limit()
     assert pool.relay.refused_429_count == 0
 
 
+def test_a_tight_token_limit_holds_over_a_treasury_that_dies_again_and_again() -> None:
+    """A call may be most of the limit, eight times the burst: what a life before owes the bucket is not forgotten."""
+    limits = {"requests_per_min": 600, "tokens_per_min": 5_000, "batch_tokens_max": 4_000}
+    pool = sim_pool(**BACKLOG, **limits, relay_limits=RelayLimits(600, 10, 5_000))
+    for second in range(30, 150, 15):
+        pool.at(second, lambda: pool.kill_treasury(back_after_s=0.5))
+    pool.run_until(600)
+    assert pool.relay.tokens_count > 15_000
+    assert pool.relay.refused_429_count == 0
+
+
 def test_the_days_money_holds_over_a_killed_treasury() -> None:
     pool = sim_pool(**(BACKLOG | {"usd_per_day_max": 0.02}))
     for second in (10, 20, 30):

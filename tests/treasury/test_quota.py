@@ -68,7 +68,42 @@ def test_an_answer_longer_than_reserved_is_paid_back_by_waiting() -> None:
     assert quota.admits(1, 2 * NS_PER_S)
 
 
+LIVES = st.lists(st.tuples(st.integers(1, 2_000), st.lists(st.integers(0, 3_000), min_size=1, max_size=60)), max_size=6)
+
+
+@given(LIVES, st.integers(100, 6_000), st.sampled_from([CALLS_BURST_SHARE, TOKENS_BURST_SHARE]))
+def test_no_minute_sees_more_than_its_limit_however_often_the_quota_dies(
+    lives: list[tuple[int, list[int]]], per_min: int, burst_share: float
+) -> None:
+    """Each life takes the largest amount that is let through, as soon as it is; the next one comes at once."""
+    now_ns = 0
+    taken: list[tuple[int, int]] = []
+    for number, (amount_max, waits_ms) in enumerate(lives):
+        quota = Quota(per_min, burst_share=burst_share, now_ns=now_ns, earlier_life=number > 0, amount_max=2_000)
+        for wait_ms in waits_ms:
+            now_ns += wait_ms * NS_PER_MS
+            for amount in (amount_max, amount_max // 2 + 1, 1):
+                if amount <= per_min and quota.admits(amount, now_ns):
+                    quota.reserve(amount, now_ns)
+                    taken.append((now_ns, amount))
+    for at_ns, _ in taken:
+        assert sum(amount for when_ns, amount in taken if 0 <= when_ns - at_ns <= 60 * NS_PER_S) <= per_min + 1e-6
+
+
+def test_where_calls_are_small_a_later_life_waits_for_seconds_only() -> None:
+    """Burst 20 000 and 0.955 of the limit a minute: 11 000 above it, which is what came back in the oldest 4.5 s."""
+    quota = Quota(200_000, burst_share=TOKENS_BURST_SHARE, now_ns=0, earlier_life=True, amount_max=4_000)
+    assert not quota.admits(4_000, 5 * NS_PER_S)
+    assert quota.admits(4_000, 8 * NS_PER_S)
+
+
+def test_where_one_call_may_be_all_of_a_minute_a_later_life_waits_for_a_minute() -> None:
+    quota = Quota(4_000, burst_share=TOKENS_BURST_SHARE, now_ns=0, earlier_life=True, amount_max=4_000)
+    assert not quota.admits(1, 60 * NS_PER_S)
+    assert quota.admits(1, 61 * NS_PER_S)
+
+
 def test_a_later_life_begins_without_a_burst() -> None:
-    quota = Quota(600, burst_share=CALLS_BURST_SHARE, now_ns=0, start_empty=True)
+    quota = Quota(600, burst_share=CALLS_BURST_SHARE, now_ns=0, earlier_life=True)
     assert not quota.admits(1, 0)
     assert quota.admits(1, 200 * NS_PER_MS)
