@@ -45,14 +45,13 @@ from actors.transport.meters import Histogram
 from actors.vocab.control import Member
 from actors.vocab.errors import ConfigError
 from actors.vocab.message import Message
-from actors.vocab.opinions import RegimeView, SignalInputs
+from actors.vocab.opinions import RISK_TOPIC, RegimeView, SignalInputs
 from actors.vocab.spending import Fault, PoolState, SpendGrant, SpendSettle
 
 CONF = Path(__file__).parent.parent.parent / "conf"
 SIGNALS_CHANNEL = "signals"
 VIEWS_CHANNEL = "views"
 SPENDING_CHANNEL = "spending"
-RISK_TOPIC = b"#risk"
 TICK_MS = 50
 MODELS_TIMEOUT_S = 2.0
 RETRY_AFTER_MAX_S = 3600.0
@@ -287,9 +286,10 @@ def read_key(*, key_file: str, key_env: str, base_url: str = "") -> str:
             raise ConfigError(f"llm.key_file {path}: others can read it; run chmod 600 {path}")
         if text.lstrip().startswith("{"):
             data, _ = loads(text)  # its error would show a part of the key
-            text = data.get("api_key") if isinstance(data, dict) else None
-            if not isinstance(text, str):
+            found = data.get("api_key") if isinstance(data, dict) else None
+            if not isinstance(found, str):
                 raise ConfigError(f'llm.key_file {path}: is no JSON like {{"api_key": "…"}}')
+            text = found
         return checked_key(text, where=str(path), any_vendor=any_vendor)
     return checked_key(os.environ.get(key_env, ""), where=key_env, any_vendor=any_vendor)
 

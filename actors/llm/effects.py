@@ -3,7 +3,9 @@
 Rules of the relay's interface, enforced here whatever the model obeyed: toxic flow above 0.7 holds and asks for
 150 bps; volatility above 100 bps widens by half; a depth score below 0.3 halves the size; a confidence below 0.4
 is no opinion. `hold` stops both sides, `bid` shrinks the ask side and `ask` the bid side; a factor above 1 counts
-as 1; `tighten` does nothing; a spread is a floor under the model's own, never a cap.
+as 1; `tighten` does nothing; a spread is a floor under the model's own, never a cap. Of a verdict on the whole book: a
+score above 0.8 is a breaker, toxic flow above 0.6 halves the position cap, a drawdown above 5 % widens by 10 bps or
+more.
 """
 
 from __future__ import annotations

@@ -35,7 +35,15 @@ from actors.llm.questions import Question, Questions
 from actors.llm.schema import SignalAnswer, parse_risk, parse_signals
 from actors.vocab import spending
 from actors.vocab.config import LlmSettings
-from actors.vocab.opinions import ANSWER_CHARS_MAX, CallRecord, OpinionItem, RegimeView, RiskView, SignalInputs
+from actors.vocab.opinions import (
+    ANSWER_CHARS_MAX,
+    FLEET_SCOPE,
+    CallRecord,
+    OpinionItem,
+    RegimeView,
+    RiskView,
+    SignalInputs,
+)
 from actors.vocab.spending import Fault, PoolState, SpendGrant, SpendRequest, SpendSettle
 from actors.vocab.units import NS_PER_MS, NS_PER_S
 
@@ -461,7 +469,7 @@ class LlmEngine:
         if answer is None:
             return [], fault
         view = risk_view(
-            scope="fleet",
+            scope=FLEET_SCOPE,
             answer=answer,
             limit_usd=asked.limit_usd,
             drawdown_pct=asked.drawdown_pct,

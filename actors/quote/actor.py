@@ -23,7 +23,7 @@ from actors.vocab.instruments import Instrument
 from actors.vocab.leases import LeaseGrant, LeaseRelease, LeaseRequest
 from actors.vocab.market import BookUpdate, WarmUp
 from actors.vocab.message import Message
-from actors.vocab.opinions import RegimeView, SignalInputs
+from actors.vocab.opinions import RISK_TOPIC, RegimeView, RiskView, SignalInputs
 from actors.vocab.orders import Fill, HolderState, OrderUpdate, PositionAdjust
 from actors.vocab.portfolio import FillCurve, PortfolioView
 
@@ -89,6 +89,7 @@ class QuoteActor:
         if host.settings.llm.enabled:
             self._signals = links.publisher(SIGNALS_CHANNEL)
             self._views = links.subscriber(self._on_views)
+            self._views.topic(RISK_TOPIC)
         for symbol in self._engines:
             self._market.topic(symbol.encode())
             if self._views is not None:
@@ -179,6 +180,9 @@ class QuoteActor:
         for _topic, message in batch:
             if isinstance(message, RegimeView):
                 for engine in self._engines.get(message.symbol, {}).values():
+                    self._tell(engine, message)
+            elif isinstance(message, RiskView):
+                for engine in self._all:
                     self._tell(engine, message)
 
     def _on_message(self, message: Message) -> None:

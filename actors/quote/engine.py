@@ -39,7 +39,7 @@ from actors.quote.quoter import NoQuote, Quoter
 from actors.quote.reconcile import Kind
 from actors.quote.signals import best_of_others
 from actors.quote.uptime import TwoSided
-from actors.quote.views import NEUTRAL, effect
+from actors.quote.views import NEUTRAL, Effect, effect, widening_bps
 from actors.risk.leases import Wallet
 from actors.vocab.config import FleetSettings
 from actors.vocab.control import Instruments, Stop
@@ -47,7 +47,7 @@ from actors.vocab.instruments import Instrument
 from actors.vocab.leases import LeaseGrant, LeaseRelease, LeaseRequest, RiskState
 from actors.vocab.market import BookState, BookUpdate, Level, Side, WarmUp
 from actors.vocab.message import Message
-from actors.vocab.opinions import RegimeView, SignalInputs
+from actors.vocab.opinions import FLEET_SCOPE, RegimeView, RiskView, SignalInputs
 from actors.vocab.orders import (
     DONE_STATES,
     CancelAll,
@@ -169,6 +169,7 @@ class QuoteEngine:
 
         self._view: RegimeView | None = None
         self._view_ns = 0
+        self._verdicts: dict[str, tuple[RiskView, int]] = {}  # scope, ours or the fleet's -> newest, and when it came
         self._decided_top: tuple[Level, Level] | None = None
         self._dirty = True  # something besides the book has changed since the last decision
         self._own_version = -1  # of `own`, when two-sidedness was last looked at
@@ -189,6 +190,7 @@ class QuoteEngine:
             HolderState: self._on_holder_state,
             PositionAdjust: self._on_adjust,
             RegimeView: self._on_view,
+            RiskView: self._on_verdict,
             WarmUp: self._on_warm_up,
             Instruments: self._on_instruments,
             InstrumentRow: self._on_instrument,
@@ -428,6 +430,18 @@ class QuoteEngine:
         self._view, self._view_ns = view, now_ns
         return self._again(now_ns, Cause.TIMER)
 
+    def _on_verdict(self, view: RiskView, now_ns: int) -> list[Command]:
+        if view.scope not in (FLEET_SCOPE, self.symbol):
+            return []
+        self._verdicts[view.scope] = view, now_ns
+        return self._again(now_ns, Cause.TIMER)
+
+    def _effect(self, now_ns: int) -> Effect:
+        """What the model's views, at their ages, do to the quotes of this decision."""
+        found = NEUTRAL if self._view is None else effect(self._view, (now_ns - self._view_ns) / NS_PER_S)
+        add = max((widening_bps(one, (now_ns - at) / NS_PER_S) for one, at in self._verdicts.values()), default=0.0)
+        return found._replace(spread_add_bps=add) if add else found
+
     def _on_instruments(self, event: Instruments, now_ns: int) -> list[Command]:
         if event.venue != self.venue:
             return []
@@ -563,7 +577,7 @@ class QuoteEngine:
         self._dirty = False
         self._stop_reason = None
         self.counters.decisions += 1
-        view = NEUTRAL if self._view is None else effect(self._view, (now_ns - self._view_ns) / NS_PER_S)
+        view = self._effect(now_ns) if self._view is not None or self._verdicts else NEUTRAL
         had_lots = self._quoter.sizes.order_lots
         placed = self._quoter.quote(top, view, Occasion(cause, recv_ns, now_ns))
         if isinstance(placed, NoQuote):

@@ -2,7 +2,7 @@
 
 Rules, in this order:
 1. the total spread is at least twice (maker fee + expected adverse markout), `spread_bps_min` and what a regime view
-   asks for; `spread_bps_max` caps the model but never these floors;
+   asks for; `spread_bps_max` caps the model but never these floors; what a verdict on risk adds comes on top;
 2. the centre moves at most `skew_bps_max`;
 3. no side is closer than the fair price itself: the model may want to trade through it to lose a position, but a
    maker who does pays for it (Avellaneda-Stoikov puts the ask below the mid for a large position);
@@ -44,13 +44,17 @@ def spread_floor_bps(*, maker_fee_bps: float, adverse_bps: float, spread_bps_min
 
 
 def bounded(
-    centre_bps: float, spread_bps: float, limits: SpreadLimits, view_floor_bps: float = 0.0
+    centre_bps: float,
+    spread_bps: float,
+    limits: SpreadLimits,
+    view_floor_bps: float = 0.0,
+    view_add_bps: float = 0.0,
 ) -> tuple[float, float] | None:
     """Centre and spread inside the limits; None when the model's numbers or the floor are not finite."""
     floor = max(limits.floor_bps, view_floor_bps)
-    if not math.isfinite(centre_bps + spread_bps + floor):
+    if not math.isfinite(centre_bps + spread_bps + floor + view_add_bps):
         return None
-    spread = max(min(spread_bps, limits.cap_bps), floor)
+    spread = max(min(spread_bps, limits.cap_bps), floor) + view_add_bps
     centre = max(-limits.skew_bps_max, min(limits.skew_bps_max, centre_bps))
     return centre, spread
 

@@ -137,7 +137,7 @@ class Quoter:
         price = self._price(imbalance(bid_lots, ask_lots))
         if isinstance(price, NoPrice):
             return NoQuote(Reason.NO_PRICE, f"{settings.model}: {price.text}")
-        priced = bounded(price.centre_bps, price.spread_bps, self.limits, view.spread_floor_bps)
+        priced = bounded(price.centre_bps, price.spread_bps, self.limits, view.spread_floor_bps, view.spread_add_bps)
         if priced is None:
             return NoQuote(Reason.NO_PRICE, f"model {settings.model} gave no number")
         centre_bps, spread_bps = priced

@@ -1,7 +1,8 @@
-"""What a regime view does to our quotes: it takes away, it never adds.
+"""What the model's views do to our quotes: they take away, they never add.
 
-A view counts in full for the first half of its life and then fades linearly to neutral, so that a pool that stopped
-answering lets go gently. Anything that is not a finite number in range is read as "no opinion".
+A regime view is about one symbol, a verdict on risk about the whole book; of a verdict risk itself takes breaker and
+cap, and quotes its widening. Both count in full for the first half of their life and then fade linearly to neutral, so
+that a pool that stopped answering lets go gently. Anything that is no finite number in range is read as "no opinion".
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from actors.vocab.opinions import RegimeView
+from actors.vocab.opinions import RegimeView, RiskView
 
 # No view may push quotes further apart than this; wider is "hold", which has its own word.
 VIEW_SPREAD_BPS_MAX = 2_000.0
+# The relay's interface lets a verdict add no more.
+VERDICT_ADD_BPS_MAX = 100.0
 
 
 class Effect(NamedTuple):
@@ -20,6 +23,7 @@ class Effect(NamedTuple):
     ask_factor: float = 1.0
     spread_floor_bps: float = 0.0
     position_usd_max: float = math.inf
+    spread_add_bps: float = 0.0  # on top of the spread that limits and floors have made
 
 
 NEUTRAL = Effect()
@@ -46,6 +50,12 @@ def effect(view: RegimeView | None, age_s: float) -> Effect:
         spread_floor_bps=share * _floor(view.spread_bps_min),
         position_usd_max=cap if 0.0 < cap < math.inf else math.inf,
     )
+
+
+def widening_bps(verdict: RiskView, age_s: float) -> float:
+    """What the verdict adds to the total spread at this age: 0 or more, whatever it says."""
+    add = verdict.spread_bps_add
+    return weight(age_s, verdict.ttl_s) * max(0.0, min(VERDICT_ADD_BPS_MAX, add)) if math.isfinite(add) else 0.0
 
 
 def _factor(value: float) -> float:

@@ -42,10 +42,9 @@ from actors.vocab.errors import check
 from actors.vocab.leases import LeaseRequest, RiskState
 from actors.vocab.market import MARKS_TOPIC, Marks
 from actors.vocab.message import Message
-from actors.vocab.opinions import RiskView
+from actors.vocab.opinions import RISK_TOPIC, RiskView
 
 TIMER_MS = 100
-RISK_TOPIC = b"#risk"  # the model pool's verdicts
 
 
 class RiskActor:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from actors.vocab.message import Message, Record
 
+RISK_TOPIC = b"#risk"
+FLEET_SCOPE = "fleet"
+
 
 class SignalInputs(Message, frozen=True):
     """quote -> llm (channel "signals", topic symbol). What is asked about one symbol; all ours to define, see the
@@ -38,13 +41,17 @@ class RegimeView(Message, frozen=True):
 
 
 class RiskView(Message, frozen=True):
-    """llm -> risk: only `circuit_breaker` and a lower cap have an effect."""
+    """llm -> risk, quote (channel "views", topic `RISK_TOPIC`), after clamping.
 
-    scope: str  # "fleet" or a symbol
+    Risk acts on `circuit_breaker` and on a lower cap, quote engines on `spread_bps_add`, which decays as a `RegimeView`
+    does; nothing else has an effect. All of it is ignored after `ttl_s`.
+    """
+
+    scope: str  # `FLEET_SCOPE` or a symbol
     risk_score: float
     circuit_breaker: bool
     max_position_usd: float  # 0 = no opinion
-    spread_bps_add: float  # 0 or more after clamping
+    spread_bps_add: float  # on top of the total spread that is quoted without it; 0 to 100 after clamping
     ttl_s: float
     model: str = ""
     prompt_hash: str = ""

@@ -19,7 +19,7 @@ from actors.vocab.control import Greeting, Instruments
 from actors.vocab.leases import LeaseGrant, LeaseRelease, LeaseRequest, RiskState, Token
 from actors.vocab.market import BookState, BookUpdate
 from actors.vocab.message import Message
-from actors.vocab.opinions import RegimeView, SignalInputs
+from actors.vocab.opinions import RISK_TOPIC, RegimeView, RiskView, SignalInputs
 from actors.vocab.orders import (
     CancelAll,
     CancelOrder,
@@ -263,6 +263,27 @@ def test_signals_go_out_and_views_come_in() -> None:
                     await asyncio.sleep(0.01)
             await asyncio.sleep(0)
             assert (await found.row())["bid_code"] == "MODEL_HOLD"
+            await member.host.stop()
+
+    run_on("uvloop", main())
+
+
+def test_a_verdict_on_risk_widens_every_symbol() -> None:
+    """100 bps on top: each side a half per cent of 600 000 half ticks further out."""
+
+    async def main() -> None:
+        async with stage() as found:
+            member = Neighbour("llm:0", found.registry)
+            await member.host.start()
+            views = member.host.links.publisher("views")
+            await member.host.join()
+            await until(lambda: found.gateway.open)
+            async with asyncio.timeout(5):
+                while not found.gateway.of(LeasedReplace):
+                    views.send(RISK_TOPIC, RiskView("fleet", 0.1, False, 0.0, 100.0, ttl_s=90.0))
+                    await asyncio.sleep(0.01)
+            await until(lambda: any(one.price_ticks < 597_100 for one in found.gateway.of(LeasedReplace)))
+            await until(lambda: any(one.price_ticks > 602_900 for one in found.gateway.of(LeasedReplace)))
             await member.host.stop()
 
     run_on("uvloop", main())

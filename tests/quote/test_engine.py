@@ -9,7 +9,7 @@ from actors.quote.events import Backlog, FeedLink, GatewayLink, InstrumentRow, R
 from actors.vocab.control import Instruments, Stop
 from actors.vocab.leases import LeaseRelease, LeaseRequest, RiskState
 from actors.vocab.market import BookState, Side, TradeFlow, WarmUp
-from actors.vocab.opinions import RegimeView, SignalInputs
+from actors.vocab.opinions import RegimeView, RiskView, SignalInputs
 from actors.vocab.orders import (
     CHANGES_FULL,
     CancelAll,
@@ -837,6 +837,47 @@ def test_regime_view_widens_and_shrinks_but_never_the_other_way() -> None:
     quoter.handle(RegimeView(SYMBOL, bid_factor=0.5, ask_factor=9.0, spread_bps_min=20, ttl_s=30), T0)
 
     assert by_side(quoter.handle(book(1, T0), T0)) == [(Side.BUY, 599_400, 2), (Side.SELL, 600_600, 4)]
+
+
+def verdict(add_bps: float, scope: str = "fleet", ttl_s: float = 90.0) -> RiskView:
+    return RiskView(scope, 0.1, circuit_breaker=False, max_position_usd=0.0, spread_bps_add=add_bps, ttl_s=ttl_s)
+
+
+@pytest.mark.parametrize(
+    ("given", "added_bps"),
+    [
+        ([verdict(20)], 20),
+        ([verdict(-50)], 0),
+        ([verdict(20, scope=SYMBOL)], 20),
+        ([verdict(20, scope="XRPUSDT")], 0),
+        ([verdict(20), verdict(10, scope=SYMBOL)], 20),
+        ([verdict(20), verdict(0)], 0),
+        ([verdict(5_000)], 100),
+    ],
+)
+def test_a_verdict_on_risk_widens_both_sides(given: list[RiskView], added_bps: float) -> None:
+    """The mid is 600 000 half ticks: one bps of total spread moves each side by 30 ticks."""
+    plain, widened = engine(), engine()
+    found = []
+    for quoter in (plain, widened):
+        ready(quoter)
+        for one in given if quoter is widened else ():
+            quoter.handle(one, T0)
+        found.append({side: (price, lots) for side, price, lots in by_side(quoter.handle(book(1, T0), T0))})
+    for side in Side:
+        (price, lots), (wide_price, wide_lots) = found[0][side], found[1][side]
+        assert (price - wide_price) * side == pytest.approx(added_bps * 30, abs=1)
+        assert wide_lots == lots
+
+
+def test_a_verdicts_widening_is_withdrawn_when_it_ends() -> None:
+    quoter = engine()
+    ready(quoter)
+    plain = by_side(quoter.handle(book(1, T0), T0))
+    other = engine()
+    ready(other)
+    other.handle(verdict(20, ttl_s=0.05), T0 - 100 * MS)
+    assert by_side(other.handle(book(1, T0), T0)) == plain
 
 
 def test_regime_view_lowers_the_position_cap() -> None:

@@ -19,10 +19,10 @@ from actors.quote.budget import MISSING_TIMES
 from actors.quote.engine import Command, QuoteEngine
 from actors.quote.events import FeedLink, GatewayLink, InstrumentRow, RiskLink, Timer
 from actors.quote.models.protocol import Estimates, Price, State
-from actors.quote.views import NEUTRAL, effect
+from actors.quote.views import NEUTRAL, effect, widening_bps
 from actors.vocab.leases import LeaseGrant, LeaseRequest, RiskState, Token
 from actors.vocab.market import BookState, Side
-from actors.vocab.opinions import RegimeView, SignalInputs
+from actors.vocab.opinions import RegimeView, RiskView, SignalInputs
 from actors.vocab.orders import (
     CancelAll,
     CancelOrder,
@@ -276,6 +276,7 @@ class World:
                 ttl_s=30.0,
             )
         )
+        self.tell(RiskView("fleet", 0.5, False, 0.0, values[number // 7 % 7] * 30, ttl_s=30.0))
 
 
 # What happens, as often as it stands here.
@@ -373,6 +374,11 @@ def test_a_view_never_adds_risk_whatever_it_says(view: RegimeView, age_s: float)
     assert 0.0 < found.position_usd_max <= NEUTRAL.position_usd_max
 
 
+@given(add=st.floats(), ttl_s=st.floats(), age_s=st.floats(-1e6, 1e6))
+def test_a_verdict_only_widens_whatever_it_says(add: float, ttl_s: float, age_s: float) -> None:
+    assert 0.0 <= widening_bps(RiskView("fleet", 0.5, False, 0.0, add, ttl_s), age_s) <= 100.0
+
+
 @settings(max_examples=80)
 @given(
     bid_factor=st.floats(0, 1),
@@ -380,9 +386,10 @@ def test_a_view_never_adds_risk_whatever_it_says(view: RegimeView, age_s: float)
     spread=st.floats(0, 200),
     cap=st.floats(0, 5_000),
     position=st.integers(-20, 20),
+    add=st.floats(-50, 100),
 )
 def test_quotes_under_a_view_are_never_larger_or_tighter(
-    bid_factor: float, ask_factor: float, spread: float, cap: float, position: int
+    bid_factor: float, ask_factor: float, spread: float, cap: float, position: int, add: float
 ) -> None:
     plain, viewed = stage.engine(), stage.engine()
     view = RegimeView(SYMBOL, bid_factor, ask_factor, spread, cap, ttl_s=30.0)
@@ -390,6 +397,7 @@ def test_quotes_under_a_view_are_never_larger_or_tighter(
     for engine in (plain, viewed):
         if engine is viewed:
             engine.handle(view, T0)
+            engine.handle(RiskView("fleet", 0.5, False, 0.0, add, ttl_s=30.0), T0)
         commands = stage.ready(engine, first=book(1, T0), position=position)
         found.append({order.side: order for order in stage.orders(commands)})
     without, under = found

@@ -62,6 +62,17 @@ def test_bounds_of_the_models_numbers(
     assert bounded(centre, spread, LIMITS, view_floor) == expected
 
 
+@pytest.mark.parametrize(
+    ("spread", "view_floor", "add", "expected"),
+    [(8.0, 0.0, 10.0, 18.0), (2.0, 0.0, 10.0, 15.0), (900.0, 0.0, 10.0, 210.0), (8.0, 300.0, 10.0, 310.0)],
+)
+def test_a_verdicts_widening_comes_on_top_of_all_bounds(
+    spread: float, view_floor: float, add: float, expected: float
+) -> None:
+    assert bounded(1.0, spread, LIMITS, view_floor, add) == (1.0, expected)
+    assert bounded(1.0, spread, LIMITS, view_floor, math.nan) is None
+
+
 def test_neither_side_trades_through_the_fair_price() -> None:
     """Long five orders, the model's centre lies 15 bps below: its ask would be 12 bps below the fair price."""
     bid, ask = edges_ticks(100_000.0, -15.0, 6.0)
