@@ -13,6 +13,9 @@ from actors.vocab.spending import Fault
 ANSWER_BYTES_MAX = 2_000_000
 # An honest token is at most so many characters; a usage that says less than the content weighs is not believed.
 CHARS_PER_TOKEN_MAX = 8
+# A usage above this is none; a link carries 64 bits, and JSON any number.
+TOKENS_MAX = 10**9
+ERROR_CHARS_MAX, NAME_CHARS_MAX = 200, 100
 
 
 class Completion(msgspec.Struct, frozen=True):
@@ -40,14 +43,21 @@ def read_error(body: bytes) -> str:
     data, _ = read_json(body)
     error = _dig(data, "error")
     text = _dig(error, "message") if isinstance(error, dict) else error
-    return " ".join(str(text).split())[:200] if isinstance(text, str) else ""
+    return shown(text, ERROR_CHARS_MAX) if isinstance(text, str) else ""
 
 
 def read_model_ids(body: bytes) -> tuple[str, ...]:
     """Ids of `GET /models`; empty when it is no such list."""
     rows = _dig(read_json(body)[0], "data")
     ids = [_dig(row, "id") for row in rows] if isinstance(rows, list) else []
-    return tuple(one for one in ids if isinstance(one, str))
+    return tuple(shown(one, NAME_CHARS_MAX) for one in ids if isinstance(one, str))
+
+
+def shown(text: str, chars_max: int) -> str:
+    """A stranger's text for people to read: short, on one line, without what steers a terminal or fits no link."""
+    # Cut first: it may be megabytes. A lone surrogate, which JSON lets through, is not printable either.
+    letters = (letter if letter.isprintable() else " " for letter in text[: 4 * chars_max])
+    return " ".join("".join(letters).split())[:chars_max]
 
 
 def read_json(body: bytes) -> tuple[Any, Fault | None]:
@@ -81,4 +91,4 @@ def _first(data: Any) -> Any:
 
 
 def _count(value: Any) -> int:
-    return max(0, value) if isinstance(value, int) and not isinstance(value, bool) else 0
+    return min(max(0, value), TOKENS_MAX) if isinstance(value, int) and not isinstance(value, bool) else 0

@@ -10,7 +10,8 @@ more.
 
 from __future__ import annotations
 
-from actors.llm.schema import RiskAnswer, SignalAnswer
+from actors.llm.completion import shown
+from actors.llm.schema import REASONING_CHARS_MAX, RiskAnswer, SignalAnswer
 from actors.vocab.opinions import RegimeView, RiskView, SignalInputs
 
 TOXIC_HOLD = 0.7
@@ -28,6 +29,7 @@ DRAWDOWN_WIDEN_PCT = 5.0
 DRAWDOWN_WIDEN_BPS = 10.0
 TOXIC_REDUCE = 0.6
 TOXIC_POSITION_FACTOR = 0.5
+SHOWN_CHARS_MAX = 200
 
 
 def neutral(symbol: str) -> RegimeView:
@@ -62,7 +64,7 @@ def regime_view(
         ttl_s=ttl_s,
         model=model,
         prompt_hash=prompt_hash,
-        reasoning=answer.reasoning if answer is not None else "",
+        reasoning=shown(answer.reasoning, REASONING_CHARS_MAX) if answer is not None else "",
     )
 
 
@@ -93,5 +95,5 @@ def risk_view(
         ttl_s=ttl_s,
         model=model,
         prompt_hash=prompt_hash,
-        recommendations=tuple(text[:200] for text in answer.recommendations[:20]),
+        recommendations=tuple(shown(text, SHOWN_CHARS_MAX) for text in answer.recommendations[:20]),
     )

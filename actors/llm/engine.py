@@ -403,7 +403,7 @@ class LlmEngine:
         items: list[OpinionItem] = []
         published: list[LlmCommand] = []
         if flight.risk is not None:
-            views, fault = self._verdict(flight, flight.risk, done.content)
+            views, fault = self._verdict(flight, flight.risk, done.content, now_ns)
             published += [Publish(view) for view in views if not flight.shadow]
         else:
             answers, fault = parse_signals(done.content, {one.inputs.symbol for one in flight.questions})
@@ -463,17 +463,19 @@ class LlmEngine:
         )
 
     def _verdict(
-        self, flight: _Flight, asked: AskRisk, content: str
+        self, flight: _Flight, asked: AskRisk, content: str, now_ns: int
     ) -> tuple[list[RegimeView | RiskView], Fault | None]:
+        """Like an opinion on a symbol it lives from when its figures went, not from when its answer came."""
         answer, fault = parse_risk(content)
         if answer is None:
             return [], fault
+        age_s = (now_ns - flight.started_ns) / NS_PER_S
         view = risk_view(
             scope=FLEET_SCOPE,
             answer=answer,
             limit_usd=asked.limit_usd,
             drawdown_pct=asked.drawdown_pct,
-            ttl_s=self._settings.opinion_ttl_s * RISK_INTERVAL_FACTOR,
+            ttl_s=max(0.0, self._settings.opinion_ttl_s * RISK_INTERVAL_FACTOR - age_s),
             model=flight.model,
             prompt_hash=self._prompts[RISK].hash,
         )

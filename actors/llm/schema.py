@@ -15,13 +15,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from actors.llm.completion import loads
 from actors.vocab.spending import Fault
 
-# Longer content is refused unread: an honest answer of 200 items is half of it.
-CONTENT_CHARS_MAX = 100_000
+# Longer content is refused unread: an honest answer of 200 items, the most of a batch, is half of it.
+CONTENT_CHARS_MAX = 200_000
 # Objects that a repair takes; a batch has at most 200 items.
 OBJECTS_MAX = 250
 # Broken objects that a repair passes over. Each may cost a walk to the content's end; many would stop the loop.
 BROKEN_MAX = 10
 FENCE = "```"
+REASONING_CHARS_MAX = 500
 _decoder = json.JSONDecoder()
 
 
@@ -37,7 +38,7 @@ class SignalAnswer(_Answer):
     spread_bps: float = Field(ge=20, le=200)
     quantity_factor: float = Field(ge=0.3, le=2.5)
     confidence: float = Field(ge=0, le=1)
-    reasoning: str = Field("", max_length=500)
+    reasoning: str = Field("", max_length=REASONING_CHARS_MAX)
     risk_adjustment: Literal["tighten", "widen", "neutral"] = "neutral"
 
 

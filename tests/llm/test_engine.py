@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from actors.llm.completion import read_model_ids
 from actors.llm.engine import (
     Answered,
     Ask,
@@ -26,6 +27,7 @@ from actors.llm.engine import (
     Unanswered,
 )
 from actors.vocab import spending
+from actors.vocab.codec import decode, encode
 from actors.vocab.config import LlmSettings
 from actors.vocab.opinions import CallRecord, RegimeView, RiskView
 from actors.vocab.spending import Fault, PoolState, SpendGrant, SpendRequest, SpendSettle
@@ -481,7 +483,77 @@ def test_the_books_verdict_is_asked_and_bounded() -> None:
     (view,) = one.views
     assert isinstance(view, RiskView)
     assert (view.circuit_breaker, view.max_position_usd) == (True, 1000.0)
+    assert view.ttl_s == 89.0  # from when the figures went
     one.give(AskRisk({"gross_usd": 5.0}, limit_usd=1000.0, drawdown_pct=0.0), START + 29 * S)
     assert len(one.calls) == 1
     one.give(Timer(), START + 30 * S)
     assert len(one.calls) == 2
+
+
+# --- whatever a server says, it fits a link ------------------------------------------------------------------------
+
+STEERING = "\udce2 \x1b[2Jbuy\n" + "z" * 100_000
+SIGNAL_ROW = {"symbol": "A", "action": "bid", "spread_bps": 30, "quantity_factor": 1, "confidence": 0.5}
+VERDICT = {
+    "risk_score": 0.1,
+    "max_position_usd": 100,
+    "spread_adjustment_bps": 5,
+    "toxic_flow_probability": 0,
+    "circuit_breaker": False,
+}
+
+
+@pytest.mark.parametrize(
+    ("purpose", "status", "content", "tokens"),
+    [
+        ("signal", 200, {"items": [SIGNAL_ROW]}, 10**400),
+        ("signal", 200, {"items": [SIGNAL_ROW]}, 2**64),
+        ("signal", 200, {"items": [SIGNAL_ROW]}, -5),
+        ("signal", 200, {"items": [SIGNAL_ROW | {"reasoning": "\x1b[2J"}]}, 100),
+        ("signal", 200, {"items": [SIGNAL_ROW | {"reasoning": STEERING[:400]}]}, 100),
+        ("signal", 200, {"items": [SIGNAL_ROW, SIGNAL_ROW | {"action": "hold"}, SIGNAL_ROW | {"symbol": "X"}]}, 100),
+        ("signal", 200, {"items": [SIGNAL_ROW | {"quantity_factor": 10**400}]}, 100),
+        ("signal", 200, {"items": [SIGNAL_ROW | {"confidence": float("nan")}]}, 100),
+        ("signal", 200, {"items": [SIGNAL_ROW | {"spread_bps": float("inf")}]}, 100),
+        ("signal", 500, None, 0),
+        ("signal", 401, None, 0),
+        ("signal", 429, None, 0),
+        ("signal", 400, None, 0),
+        ("risk", 200, VERDICT | {"recommendations": [STEERING]}, 100),
+        ("risk", 200, VERDICT | {"max_position_usd": 1e308, "spread_adjustment_bps": 100}, 100),
+        ("risk", 200, VERDICT | {"max_position_usd": 1e-300}, 100),
+        ("risk", 200, VERDICT | {"spread_adjustment_bps": float("-inf")}, 100),
+        ("risk", 500, None, 0),
+    ],
+)
+def test_whatever_a_server_says_fits_a_link_and_only_reduces_risk(
+    purpose: str, status: int, content: Any, tokens: int
+) -> None:
+    one = Script()
+    if purpose == "risk":
+        one.give(AskRisk({"gross_usd": 5.0}, limit_usd=1000.0, drawdown_pct=0.0), START)
+    else:
+        one.ask(START, "A")
+    body = json.dumps({"error": {"message": STEERING}}).encode()
+    if content is not None:
+        body = completion(json.dumps(content), tokens)
+    one.answer(START + S, status=status, body=body)
+    if one.others:
+        listed = read_model_ids(json.dumps({"data": [{"id": STEERING}] * 30}).encode())
+        one.give(Listed(one.calls[-1].call_no, listed), START + S)
+
+    assert len(one.settled) == 1
+    assert len(one.views) <= 1
+    for message in (*one.views, *one.settled, *one.records):
+        assert decode(encode(message)) == message
+        assert len(encode(message)) < 20_000
+    assert all(line.isprintable() and len(line) < 3_000 for line in one.figure("faults"))
+    for view in one.views:
+        if isinstance(view, RiskView):
+            assert 0.0 < view.max_position_usd <= 1000.0
+            assert 0.0 <= view.spread_bps_add <= 100.0
+            assert all(text.isprintable() for text in view.recommendations)
+        else:
+            assert 0.0 <= min(view.bid_factor, view.ask_factor) <= max(view.bid_factor, view.ask_factor) <= 1.0
+            assert view.reasoning.isprintable()
+        assert 0.0 <= view.ttl_s <= 90.0
