@@ -254,7 +254,7 @@ def retry_after(text: str, date: str) -> float:
     try:
         wait_s = (parsedate_to_datetime(text) - parsedate_to_datetime(date)).total_seconds()
         return min(max(0.0, wait_s), RETRY_AFTER_MAX_S)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return 0.0
 
 

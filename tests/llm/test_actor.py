@@ -197,6 +197,8 @@ def test_a_server_that_is_not_there_was_never_sent_to() -> None:
         ("nan", "", 0.0),
         ("inf", "", 3600.0),
         ("soon", "never", 0.0),
+        ("Fri, 27 Nov 99999999999999999999 10:00:00 GMT", "Fri, 27 Nov 2026 10:00:00 GMT", 0.0),
+        ("Fri, 27 Nov 2026 10:00:00 GMT", "Fri, 27 Nov 2026 99999999999:00:00 GMT", 0.0),
         ("", "", 0.0),
     ],
 )
