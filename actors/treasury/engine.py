@@ -391,10 +391,12 @@ class TreasuryEngine:
             self._settle(key, lost, now_ns)
 
     def _new_day(self, day: int) -> None:
-        if day == self._day:
-            return
-        self._day = day
+        if day in (self._day, self._day - 1):
+            return  # a clock that is set back over midnight brings no second budget when it gets there again
+        later, self._day = day > self._day, day
         self._ahead_nusd.clear()
+        if not later:
+            return  # it was days ahead until now: what was spent meanwhile was spent today
         for scope in self._scopes.values():
             scope.spent_nusd = 0
 

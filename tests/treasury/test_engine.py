@@ -140,6 +140,20 @@ def test_a_new_day_brings_new_money() -> None:
     assert one.granted_nos == [1, 2]
 
 
+@pytest.mark.parametrize("days", [(8, 7, 8), (40, 7)])
+def test_a_clock_that_is_set_back_brings_no_new_money(days: tuple[int, ...]) -> None:
+    """Over midnight and back, or found to be weeks ahead: what was spent since stays spent."""
+    one = Script(usd_per_day_max=0.001)
+    one.give(Timer(days[0]), S)
+    no = one.ask("a", S, tokens=2000)
+    one.end("a", no, 2 * S, tokens_in=2000)
+    spent = one.engine.spent_nusd()[""]
+    assert spent > 0
+    for number, day in enumerate(days[1:]):
+        one.give(Timer(day), (3 + number) * S)
+    assert one.engine.spent_nusd()[""] == spent
+
+
 def test_money_is_written_down_before_the_grant_that_needs_it() -> None:
     one = Script(usd_per_day_max=1.0, requests_per_min=6000)
     one.ask("a", 0)
