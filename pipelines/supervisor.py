@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import shutil
 import signal
+import sys
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -23,7 +23,7 @@ import psutil
 from ray.exceptions import RayActorError
 
 from actors.console.audit_views import AuditResult
-from actors.console.screen import Screen
+from actors.console.screen import Screen, say, write_nowhere
 from actors.console.summary import build_summary, failures
 from actors.risk.markouts import FillTrace
 from actors.transport.identity import TCP_AUTO
@@ -82,9 +82,9 @@ def supervise(plan: RunPlan, *, as_json: bool) -> int:
         shutil.rmtree(runtime_dir, ignore_errors=True)
     summary = plan.run_dir / "summary.json"
     if as_json and summary.exists():
-        print(summary.read_text())
+        say(summary.read_text())
     elif not as_json:
-        print(f"run folder: {plan.run_dir}")
+        say(f"run folder: {plan.run_dir}")
     return code
 
 
@@ -111,7 +111,8 @@ class StopSignals:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._caught, number)
         if self._detached:
-            loop.add_signal_handler(signal.SIGHUP, _write_nowhere)
+            # The terminal is gone, the fleet goes on: `ctl` shows it, SIGTERM ends it.
+            loop.add_signal_handler(signal.SIGHUP, write_nowhere, sys.stdout, sys.stderr)
 
     def _caught(self, number: signal.Signals) -> None:
         self.count += 1
@@ -127,14 +128,6 @@ class StopSignals:
         if self.first is None:
             return ExitCode.FINE
         return ExitCode.TERMINATED if self.first == signal.SIGTERM else ExitCode.INTERRUPTED
-
-
-def _write_nowhere() -> None:
-    """The terminal is gone, the fleet goes on: `ctl` shows it, SIGTERM ends it."""
-    sink = os.open(os.devnull, os.O_WRONLY)
-    for number in (1, 2):
-        os.dup2(sink, number)
-    os.close(sink)
 
 
 class Supervisor:

@@ -1,9 +1,17 @@
-"""Where the operator looks: progress bars while starting, then the live table; plain lines without a terminal."""
+"""Where the operator looks: progress bars while starting, then the live table; plain lines without a terminal.
+
+A terminal may close and a pipe's reader end (Ctrl-C ends `tee` too) at any moment, and the run's orders must still be
+cancelled: nothing that is shown here, and no `say`, ever fails. What nobody can read goes nowhere.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
 from collections.abc import Sequence
 from types import TracebackType
+from typing import IO, Any, cast
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -15,11 +23,55 @@ from actors.console.table import FleetLine, SymbolRow, fleet_text, machine_text,
 PLAIN_EVERY = 5
 
 
+def say(text: str) -> None:
+    """Print a line, to whoever still reads."""
+    with contextlib.suppress(ValueError):  # a closed stream
+        try:
+            print(text, flush=True)
+        except OSError:
+            write_nowhere(sys.stdout)
+
+
+def write_nowhere(*files: IO[str]) -> None:
+    """Their reader is gone: what is written from now on, and what waits in their buffers, is dropped."""
+    for file in files:
+        with contextlib.suppress(OSError, ValueError):  # a stream without a descriptor cannot lose its reader
+            sink = os.open(os.devnull, os.O_WRONLY)
+            try:
+                os.dup2(sink, file.fileno())
+            finally:
+                os.close(sink)
+
+
+class _Lasting:
+    """A stream that goes quiet where another would raise; rich itself would leave the program (`on_broken_pipe`)."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+
+    def write(self, text: str) -> int:
+        try:
+            return self._file.write(text)
+        except OSError:
+            write_nowhere(self._file)
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._file.flush()
+        except OSError:
+            write_nowhere(self._file)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
 class Screen:
     """Context manager around the terminal. `quiet` keeps stdout free for `--json`; progress then goes to stderr."""
 
     def __init__(self, *, quiet: bool, symbols_count: int, console: Console | None = None) -> None:
         self._console = console or Console(stderr=quiet)
+        self._console.file = cast("IO[str]", _Lasting(self._console.file))
         self._symbols_count = symbols_count
         self._progress = Progress(
             SpinnerColumn(),
