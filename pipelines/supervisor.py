@@ -14,7 +14,7 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -307,13 +307,15 @@ class Supervisor:
         await asyncio.wait({stopped}, timeout=None if self._plan.speed == "max" else self._plan.duration_s)
 
     async def _down(self, watchers: list[asyncio.Task[None]]) -> int:
-        """Cancel first, count afterwards."""
+        """Cancel first, count afterwards; nothing that fails in counting keeps an actor from being stopped."""
+        failed: list[str] = []
         if self._plan.speed == "max":
             # An interrupted one ends here as at its last frame; nobody may leave while others wait for his step.
             await self._ask(self._roles("sim:"), "finish", timeout_s=2 * STOP_TIMEOUT_S)
         duration_s = self._now_s() - self._quoting_since_s if self._quoting_since_s is not None else 0.0
         self._screen.note("stopping: cancelling all orders")
-        await self._poll(everybody=True)
+        with self._telling("the last look at the quotes", failed):
+            await self._poll(everybody=True)
         await self._ask(self._roles("quote:"), "stop", timeout_s=STOP_TIMEOUT_S)
         alive = await self._ask(self._roles("gateway:"), "stop", timeout_s=STOP_TIMEOUT_S)
         unanswered = [f"{role}: did not answer" for role in self._roles("gateway:") if role not in alive]
@@ -321,21 +323,47 @@ class Supervisor:
         for watcher in watchers:
             watcher.cancel()
         await asyncio.gather(*watchers, return_exceptions=True)
-        last = await self._ask([role for role in self._fleet.handles if not role.startswith("quote:")], "status")
-        self._figures.take(last)
-        await self._ask(self._roles("sim:"), "write_orders", str(self._plan.run_dir / "orders.jsonl"))
+        # An audit may take longer than a detached risk waits for a word.
+        watching = asyncio.create_task(self._forever(self._watch, HEARTBEAT_INTERVAL_S))
         code = ExitCode.FAILED if self._given_up else self._stop.exit_code
+        try:
+            code = await self._count(duration_s, orders_alive, failed) or code
+        finally:
+            watching.cancel()
+            await self._ask(self._roles("risk") + self._roles("treasury"), "stop", timeout_s=STOP_TIMEOUT_S)
+            self._fleet.kill(self._fleet.watched)  # the others end with us
+        return ExitCode.FAILED if failed else code
+
+    async def _count(self, duration_s: float, orders_alive: tuple[str, ...], failed: list[str]) -> int:
+        """Last figures, audit, report; return FAILED or FULL_STOP where the run deserves it, else 0."""
+        with self._telling("the last figures", failed):
+            last = await self._ask([role for role in self._fleet.handles if not role.startswith("quote:")], "status")
+            self._figures.take(last)
+            await self._ask(self._roles("sim:"), "write_orders", str(self._plan.run_dir / "orders.jsonl"))
         if not self._stop.again:
-            audit = await self._audit()
-            fills = await self._ask(["risk"], "fills")
-            traces = msgspec.msgpack.decode(fills["risk"], type=list[FillTrace]) if fills else []
-            code = self._write_report(duration_s, orders_alive, audit, traces) or code
-        elif orders_alive:
+            audit: AuditResult | None = None
+            traces: list[FillTrace] = []
+            with self._telling("the audit", failed):
+                audit = await self._audit()
+            with self._telling("the fills of the report", failed):
+                fills = await self._ask(["risk"], "fills")
+                traces = msgspec.msgpack.decode(fills["risk"], type=list[FillTrace]) if fills else []
+            with self._telling("the report", failed):
+                return self._write_report(duration_s, orders_alive, audit, traces)
+        if orders_alive:
             self._screen.note(f"orders possibly alive: {', '.join(orders_alive)}")
-            code = ExitCode.FAILED
-        await self._ask(self._roles("risk") + self._roles("treasury"), "stop", timeout_s=STOP_TIMEOUT_S)
-        self._fleet.kill(self._fleet.watched)  # the others end with us
-        return code
+            return ExitCode.FAILED
+        return ExitCode.FINE
+
+    @contextlib.contextmanager
+    def _telling(self, what: str, failed: list[str]) -> Iterator[None]:
+        """What goes wrong inside is told and makes the run a failure; what comes after it is done all the same."""
+        try:
+            yield
+        except Exception as error:
+            log.exception("%s failed", what)
+            self._screen.note(f"FAILED: {what}: {type(error).__name__}: {error}")
+            failed.append(what)
 
     async def _audit(self) -> AuditResult | None:
         """Compare with the venues' own ledgers; None, with the reason shown, when they cannot be read."""
@@ -372,9 +400,9 @@ class Supervisor:
         )
         summary = build_summary(facts)
         failed = failures(summary)
-        write_report(self._plan.run_dir, self._figures.record(summary, fills, duration_s), failed)
         for line in failed:
             self._screen.note(f"must be zero: {line}")
+        write_report(self._plan.run_dir, self._figures.record(summary, fills, duration_s), failed)
         if audit is not None and not audit.is_good:
             failed.append("the audit finds differences: run python -m pipelines.audit_ledger on the run folder")
             self._screen.note(failed[-1])
@@ -385,15 +413,25 @@ class Supervisor:
     # --- watching --------------------------------------------------------------------------------------------
 
     async def _forever(self, step: Callable[[], Awaitable[None]], interval_s: float) -> None:
+        """Again and again: without its watchers a run would go on unseen, and its gateways would leave it."""
+        told = ""
         while True:
             began_s = time.monotonic()
-            await step()
+            try:
+                await step()
+            except Exception as error:
+                if told != (told := repr(error)):  # ten a second of one kind would bury all else
+                    log.exception("watching failed, and goes on")
             await asyncio.sleep(max(0.0, interval_s - (time.monotonic() - began_s)))
 
     async def _heartbeat(self) -> None:
         """Not awaited: a gateway that answers late must not make the next beat late as well."""
         for role in self._roles("gateway:"):
             self._fleet.handles[role].heartbeat.remote()
+        await self._watch()
+
+    async def _watch(self) -> None:
+        """The others need no more than to know that somebody is still here."""
         for role in self._fleet.watched:
             self._fleet.handles[role].watched.remote()
 
