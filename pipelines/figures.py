@@ -287,10 +287,13 @@ class Figures:
         ray_call: Histogram,
         cpu_share: float,
         ray_pss_mb: float,
-        audit: AuditResult | None,
+        audit: AuditResult | str | None,
         orders_alive: tuple[str, ...],
     ) -> RunFacts:
-        """Everything `summary.json` needs. `audit` is the venue's own word; without it net is what risk says."""
+        """Everything `summary.json` needs. `audit` is the venue's own word, or why it was not read; net is then what
+        risk says."""
+        unread = audit if isinstance(audit, str) else ""
+        audit = None if isinstance(audit, str) else audit
         risk = self.risk
         exact = risk.get("pnl_exact", {})
         pnl = {name: Decimal(exact.get(f"{name}_usd", "0")) for name in PARTS}
@@ -338,6 +341,10 @@ class Figures:
             reasons=self._reasons.shares(),
             saturated=cpu_share > SATURATED_SHARE,
             orders_alive=orders_alive,
+            audit={
+                "result": "not read" if audit is None else "equal" if audit.is_good else "differs",
+                "why": unread,
+            },
         )
 
     def record(self, summary: Mapping[str, Any], fills: Sequence[FillTrace], duration_s: float) -> RunRecord:

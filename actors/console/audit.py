@@ -12,6 +12,7 @@ from decimal import Decimal
 from actors.console.audit_exposure import replay_exposure
 from actors.console.audit_lives import compare_lives
 from actors.console.audit_trades import (
+    compare_amendments,
     compare_fees,
     compare_fills,
     compare_funding,
@@ -38,6 +39,7 @@ def compare(ours: Ours, theirs: Sequence[LedgerBook]) -> AuditResult:
             positions,
             fills.verdict,
             compare_orders_with_trades(book),
+            compare_amendments(book),
             *compare_fees(ours, book),
             compare_funding(ours, book),
             *lives.verdicts,

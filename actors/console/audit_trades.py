@@ -114,6 +114,23 @@ def compare_orders_with_trades(book: LedgerBook) -> Verdict:
     )
 
 
+def compare_amendments(book: LedgerBook) -> Verdict:
+    """Each change tells how many there were: one that was not read may have been an order beyond every limit."""
+    read: Counter[tuple[str, str]] = Counter()
+    told: Counter[tuple[str, str]] = Counter()
+    for row in book.amendments:
+        key = (row.symbol, row.venue_order_id)
+        read[key] += 1
+        told[key] = max(told[key], row.amendments_count)
+    findings = [
+        f"{symbol} order {order_id}: {read[symbol, order_id]} of {count} changes could be read"
+        for (symbol, order_id), count in told.items()
+        if read[symbol, order_id] != count
+    ]
+    check = f"{book.venue}: changes of orders, read and told"
+    return verdict(check, f"{read.total()} read", f"{told.total()} told", findings)
+
+
 def compare_fees(ours: Ours, book: LedgerBook) -> list[Verdict]:
     """Fees by asset; on perpetuals also the venue's balance rows against its trades, and its wallet against them."""
     mine = _sums((fill.fee_asset, Decimal(fill.fee or "0")) for fill in our_fills(ours, book))

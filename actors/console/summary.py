@@ -51,6 +51,7 @@ class RunFacts(msgspec.Struct, frozen=True):
     reasons: Mapping[str, Any] = {}  # symbol -> venue, and for each side the share of looks at each reason's code
     saturated: bool = False  # the machine was above 80 % CPU: latencies are not the software's alone
     orders_alive: tuple[str, ...] = ()  # possibly still live after the stop; must be empty
+    audit: Mapping[str, str] = {}  # result: equal | differs | not read; why: of what was not read
 
 
 def build_summary(facts: RunFacts) -> dict[str, Any]:
@@ -98,6 +99,7 @@ def build_summary(facts: RunFacts) -> dict[str, Any]:
         "memory_mb": {name: round(value, 1) for name, value in facts.memory_mb.items()},
         "restarts": dict(facts.restarts),
         "orders_alive": list(facts.orders_alive),
+        "audit": dict(facts.audit),
     }
 
 

@@ -214,7 +214,11 @@ class VenueAnswers:
                 changes = ledger.amendments(
                     call.account, call.symbol, client_id=call.client_id, venue_order_id=call.order_id
                 )
-                return dialect.answer_amendments(call, changes[-call.limit :])
+                since_ms, until_ms = call.start_ms, call.end_ms
+                asked = [
+                    row for row in changes if since_ms <= row.time_ms and (not until_ms or row.time_ms <= until_ms)
+                ]
+                return dialect.answer_amendments(call, asked[-call.limit :])
             case "account":
                 return dialect.answer_account(call, exchange.account_state(call.account), now_ms=self._now_ms)
             case "order_counts":

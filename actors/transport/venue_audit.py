@@ -1,7 +1,8 @@
 """Reads one account's ledger from its venue over REST, page by page, with nothing of ours in hand.
 
 Paging follows the venue: 1 000 rows an answer, spans of at most 7 days (spot orders and trades: one day), then on by
-id inside a span. Told to wait, it waits. Source: rest-api.md and the USD-M "Account" and "Trade" pages, read 2026-07.
+id inside a span; amendments go backwards by time, 100 an answer. Told to wait, it waits. Source: rest-api.md and the
+USD-M "Account" and "Trade" pages, read 2026-07.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from typing import Final, TypeVar
 
 from actors.transport.http import HttpAnswer, HttpClient, HttpUnanswered
-from actors.venues.binance.audit import PAGE_MAX, BinanceAudit
+from actors.venues.binance.audit import AMENDMENTS_PAGE_MAX, PAGE_MAX, BinanceAudit
 from actors.venues.binance.market import BinanceMarket
 from actors.venues.binance.trading import BinanceTrading
 from actors.venues.dialect import Credentials, HttpRequest
@@ -187,10 +188,24 @@ class LedgerReader:
         return sorted(found.values(), key=lambda row: (row.time_ms, row.tran_id))
 
     async def _amendments(self, row: LedgerOrder) -> list[LedgerAmendment]:
-        answer = await self._get(
-            lambda ms: self._audit.amendments_request(row.symbol, row.venue_order_id, timestamp_ms=ms)
-        )
-        return self._audit.decode_amendments(*answer)
+        """Newest page first; the next one ends in the oldest row's millisecond, repeats are dropped.
+
+        More than a page in one millisecond cannot be passed: their counts tell an audit what is missing.
+        """
+        found: dict[int, LedgerAmendment] = {}
+        until_ms = 0
+        while True:
+            answer = await self._get(
+                lambda ms, until_ms=until_ms: self._audit.amendments_request(  # type: ignore[misc]
+                    row.symbol, row.venue_order_id, timestamp_ms=ms, until_ms=until_ms
+                )
+            )
+            rows = self._audit.decode_amendments(*answer)
+            fresh = {each.amendment_id: each for each in rows if each.amendment_id not in found}
+            found.update(fresh)
+            if len(rows) < AMENDMENTS_PAGE_MAX or not fresh:
+                return sorted(found.values(), key=lambda each: each.amendment_id)
+            until_ms = min(each.time_ms for each in rows)
 
     # --- calls ---------------------------------------------------------------------------------------------------
 

@@ -317,6 +317,13 @@ def test_a_venue_that_contradicts_itself_is_found() -> None:
     assert check(result, "orders and trades").findings == ("AAAUSDT order 1: its row says 4 lots filled, its trades 3",)
 
 
+def test_a_change_of_an_order_that_could_not_be_read_is_missed() -> None:
+    third = msgspec.structs.replace(CUT, amendment_id=3, amendments_count=3)
+    result = compare(OURS, [theirs(amendments=(CUT, third))])
+    assert bad(result) == {"changes of orders, read and told"}
+    assert check(result, "read and told").findings == ("AAAUSDT order 2: 2 of 3 changes could be read",)
+
+
 def test_a_summary_that_leaves_a_residual_is_found() -> None:
     summary = {"pnl": {"net_usd": 0.009, "fees_usd": 0.006, "funding_usd": 0.0, "residual_usd": 0.02}}
     result = compare(msgspec.structs.replace(OURS, summary=summary), [BOOK])

@@ -10,8 +10,12 @@ from typing import Any
 
 import pytest
 
+from actors.transport.meters import Histogram
+from actors.vocab.config import FleetSettings
 from pipelines import supervisor
 from pipelines.exits import ExitCode
+from pipelines.figures import Figures
+from pipelines.plan import RunPlan
 from pipelines.supervisor import StopSignals, Supervisor
 
 ROLES = ("registry", "risk", "quote:A", "gateway:v", "treasury")
@@ -113,3 +117,40 @@ def test_a_watcher_that_fails_goes_on(tmp_path: Path) -> None:
         return stage.polls_count
 
     assert asyncio.run(watched()) > 3
+
+
+class Traded(Stage):
+    """A run that has placed an order; its report stays in memory."""
+
+    def __init__(self, folder: Path, plan: RunPlan) -> None:
+        super().__init__(folder)
+        self._figures = Figures(plan, dashboard="")
+        self._figures.take({"gateway:v": {"incarnation": "gateway@1", "orders": {"placed": 1}}})
+        self._startup = {}
+        self._ray_call = Histogram()
+        self._cpu_samples = []
+
+    _write_report = Supervisor._write_report
+
+
+@pytest.mark.parametrize(
+    ("why", "code"), [("the venue does not answer", ExitCode.FAILED), (supervisor.SKIPPED, ExitCode.FINE)]
+)
+def test_a_run_that_traded_and_could_not_be_audited_has_failed(
+    why: str, code: ExitCode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[Any] = []
+    monkeypatch.setattr(supervisor, "write_report", lambda _folder, run, _failed: written.append(run.summary))
+    monkeypatch.setattr(supervisor, "ray_pss_mb", lambda: 0.0)
+    plan = RunPlan(
+        run_id="run-1",
+        mode="sim",
+        symbols=("A",),
+        venues=("v",),
+        settings=FleetSettings(),
+        run_dir=tmp_path,
+        account="demo",
+        seed=1,
+    )
+    assert Traded(tmp_path, plan)._write_report(1.0, (), why, []) == code
+    assert written[0]["audit"] == {"result": "not read", "why": why}

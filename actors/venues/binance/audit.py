@@ -41,6 +41,7 @@ from actors.vocab.errors import OurFault, VenueFault
 _Row = TypeVar("_Row")
 
 PAGE_MAX: Final = 1000  # rows of one answer; a full page means: ask again from its last row
+AMENDMENTS_PAGE_MAX: Final = 100  # of amendments the venue gives fewer
 
 
 class _Income(msgspec.Struct):
@@ -181,8 +182,13 @@ class BinanceAudit:
     def decode_income(self, status: int, body: bytes) -> list[LedgerIncome]:
         return [self._income_row(row) for row in self._read(_income, status, body)]
 
-    def amendments_request(self, symbol: str, venue_order_id: str, *, timestamp_ms: int) -> HttpRequest:
-        params = {"symbol": self._name(symbol), "orderId": venue_order_id, "limit": "100"}
+    def amendments_request(
+        self, symbol: str, venue_order_id: str, *, timestamp_ms: int, until_ms: int = 0
+    ) -> HttpRequest:
+        """The newest AMENDMENTS_PAGE_MAX of one order, `until_ms` included."""
+        params = {"symbol": self._name(symbol), "orderId": venue_order_id, "limit": str(AMENDMENTS_PAGE_MAX)}
+        if until_ms:
+            params["endTime"] = str(until_ms)
         return self._get(AMENDMENTS_PATH[self._market], params, timestamp_ms, 1 if self._market == "perp" else 4)
 
     def decode_amendments(self, status: int, body: bytes) -> list[LedgerAmendment]:
