@@ -51,7 +51,7 @@ def play(session: Session, settings: FleetSettings) -> list[Outcome]:
 
     def read() -> Reading:
         turnover = sum(float(seat.ledger.turnover_usd) for seat in core.seats.values())
-        return Reading(core.net_usd, turnover, int(core.figures.get("fills_count", 0)))
+        return Reading(core.net_usd, turnover, sum(seat.ledger.fills_count for seat in core.seats.values()))
 
     meter = Meter(session.spans, read)
     for step in chain.play(merge_frames(paths)):

@@ -76,6 +76,6 @@ def test_the_windows_of_a_play_add_up_to_the_backtest(tmp_path: Path) -> None:
     core = chain.risk.engine.core
     total = added(outcomes)
     assert len(outcomes) == 2
-    assert total.fills_count == core.figures["fills_count"] > 0
+    assert total.fills_count == chain.risk.engine.summary()["fills_count"] > 0
     assert total.net_usd == pytest.approx(core.net_usd, abs=1e-9)
     assert outcomes == play(session, settings)
