@@ -33,13 +33,12 @@ def in_own_session(work: Callable[[], int]) -> int:
     """
     sys.stdout.flush()
     sys.stderr.flush()
-    early: list[int] = []
-    for number in FORWARDED:
-        signal.signal(number, lambda got, _frame: early.append(got))
     _prctl(PR_SET_CHILD_SUBREAPER, 1)
+    # What comes before both sides have their handlers waits for them.
+    signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED)
     child = os.fork()
     if child == 0:
-        _work_and_leave(work, early)
+        _work_and_leave(work)
 
     def forward(number: int, _frame: FrameType | None) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -47,17 +46,15 @@ def in_own_session(work: Callable[[], int]) -> int:
 
     for number in FORWARDED:
         signal.signal(number, forward)
-    for got in early:
-        forward(got, None)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED)
     _, status = os.waitpid(child, 0)
     # After an orderly end nothing is left to be finished; Ray leaves helpers behind when its start is interrupted.
     _outlive_orphans(ORPHANS_S if os.WIFSIGNALED(status) else 0.0)
     return os.waitstatus_to_exitcode(status) if not os.WIFSIGNALED(status) else 128 + os.WTERMSIG(status)
 
 
-def _work_and_leave(work: Callable[[], int], early: list[int]) -> NoReturn:
-    """The child's whole life."""
-    early.clear()
+def _work_and_leave(work: Callable[[], int]) -> NoReturn:
+    """The child's whole life, from the fork with its signals held back."""
     os.setsid()
     caught: list[int] = []
 
@@ -70,6 +67,7 @@ def _work_and_leave(work: Callable[[], int], early: list[int]) -> NoReturn:
     _prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     code = 1
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED)
         code = work()
     except KeyboardInterrupt:
         code = 143 if caught[:1] == [signal.SIGTERM] else 130
@@ -80,8 +78,9 @@ def _work_and_leave(work: Callable[[], int], early: list[int]) -> NoReturn:
     finally:
         for number in FORWARDED:
             signal.signal(number, signal.SIG_IGN)
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for file in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
+                file.flush()
         os._exit(code)
 
 

@@ -34,6 +34,7 @@ from pipelines.audit_ledger import audit_run
 from pipelines.cards import posted
 from pipelines.exits import ExitCode, refuse
 from pipelines.figures import Figures
+from pipelines.launcher import FORWARDED
 from pipelines.metrics import Metrics
 from pipelines.plan import RunPlan, make_runtime_dir
 from pipelines.run_folder import write_risk, write_run
@@ -70,7 +71,7 @@ def supervise(plan: RunPlan, *, as_json: bool) -> int:
                 plan, screen=screen, stop=stop, runtime_dir=runtime_dir, began_s=began_s, dashboard=dashboard
             )
             with posted(ray_card(plan)):
-                code = asyncio.run(supervisor.run())
+                code = asyncio.run(_to_the_end(supervisor, stop))
     except KeyboardInterrupt:
         # While Ray starts, before anything of ours: its own orderly end would take longer than the launcher's.
         polite = False
@@ -78,6 +79,7 @@ def supervise(plan: RunPlan, *, as_json: bool) -> int:
     except ConfigError as error:
         refuse(error)
     finally:
+        _ignore_signals()
         if polite:
             _end_ray()
         shutil.rmtree(runtime_dir, ignore_errors=True)
@@ -87,6 +89,19 @@ def supervise(plan: RunPlan, *, as_json: bool) -> int:
     elif not as_json:
         say(f"run folder: {plan.run_dir}")
     return code
+
+
+async def _to_the_end(supervisor: Supervisor, stop: StopSignals) -> int:
+    """Nothing is left to be stopped afterwards: a signal while Ray shuts down must not keep us from clearing up."""
+    try:
+        return await supervisor.run()
+    finally:
+        stop.ignore()
+
+
+def _ignore_signals() -> None:
+    for number in FORWARDED:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _end_ray() -> None:
@@ -109,11 +124,18 @@ class StopSignals:
     def install(self) -> None:
         self.event = asyncio.Event()
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in FORWARDED:
             loop.add_signal_handler(number, self._caught, number)
         if self._detached:
             # The terminal is gone, the fleet goes on: `ctl` shows it, SIGTERM ends it.
             loop.add_signal_handler(signal.SIGHUP, write_nowhere, sys.stdout, sys.stderr)
+
+    def ignore(self) -> None:
+        """From here on. The end of the loop would put back the handlers that end a process at once."""
+        loop = asyncio.get_running_loop()
+        for number in FORWARDED:
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)
 
     def _caught(self, number: signal.Signals) -> None:
         self.count += 1
