@@ -32,6 +32,7 @@ LATENCIES = {
     "order_to_ack": "gateway:",
 }
 SATURATED_SHARE = 0.8
+SAMPLES_MAX = 10_000  # of the fleet: a curve has no more points on paper
 LARGEST_COUNT = 10  # positions that the risk model is told of
 
 
@@ -93,8 +94,8 @@ class Figures:
         self.statuses: dict[str, Status] = {}  # role -> newest
         self.uptime = Uptime()
         self._reasons = Reasons()
-        self.samples: list[Sample] = []
-        self._series = Series()
+        self._samples: Series[Sample] = Series(SAMPLES_MAX)
+        self._series: Series[SymbolSample] = Series()
         self.restarts: Counter[str] = Counter()
         self._incarnations: dict[str, str] = {}
         # (role, incarnation) -> last status of each life: what it counted must outlive it.
@@ -247,7 +248,7 @@ class Figures:
             frame_to_order_p99_us=latency.p99,
             orders_open=sum(int(status.get("orders_open_count", 0)) for status in self.of("gateway:")),
         )
-        self.samples.append(one)
+        self._samples.add((one,))
         money = {row["symbol"]: row for row in self.risk.get("symbols", [])}
         self._series.add(
             SymbolSample(
@@ -349,7 +350,7 @@ class Figures:
 
     def record(self, summary: Mapping[str, Any], fills: Sequence[FillTrace], duration_s: float) -> RunRecord:
         """What the report is made of."""
-        return RunRecord(summary, self.samples, self._symbol_rows(duration_s), fills, self._series.rows)
+        return RunRecord(summary, self._samples.rows, self._symbol_rows(duration_s), fills, self._series.rows)
 
     def _symbol_rows(self, duration_s: float) -> list[dict[str, Any]]:
         shares = self.uptime.shares(duration_s)

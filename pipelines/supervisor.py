@@ -183,7 +183,8 @@ class Supervisor:
         self._told: set[str] = set()  # lines about models that the operator has heard
         self._given_up: dict[str, str] = {}  # role -> why the registry does not let it live again
         self._quoting_since_s: float | None = None  # when all symbols quoted for the first time
-        self._cpu_samples: list[float] = []
+        self._cpu_mean = 0.0  # since all symbols quote
+        self._cpu_looks_count = 0
         self._metrics = Metrics()
         psutil.cpu_percent()  # the first reading only sets the mark
 
@@ -411,12 +412,11 @@ class Supervisor:
         self, duration_s: float, orders_alive: tuple[str, ...], audit: AuditResult | str, fills: Sequence[FillTrace]
     ) -> int:
         """Write summary and report; return FAILED or FULL_STOP where the run deserves it, else 0."""
-        samples = self._cpu_samples or [0.0]
         facts = self._figures.facts(
             duration_s=duration_s,
             startup=self._startup,
             ray_call=self._ray_call,
-            cpu_share=sum(samples) / len(samples),
+            cpu_share=self._cpu_mean,
             ray_pss_mb=ray_pss_mb(),
             audit=audit,
             orders_alive=orders_alive,
@@ -510,7 +510,8 @@ class Supervisor:
         self._metrics.show_reasons(self._figures.codes())
         if self._quoting_since_s is not None:
             cpu_share = psutil.cpu_percent() / 100
-            self._cpu_samples.append(cpu_share)
+            self._cpu_looks_count += 1
+            self._cpu_mean += (cpu_share - self._cpu_mean) / self._cpu_looks_count
             elapsed_s = self._now_s() - self._quoting_since_s
             line, rows = self._figures.fleet_line(elapsed_s, cpu_share), self._figures.rows()
             self._metrics.show(line, rows, self._figures.sample(elapsed_s))

@@ -1,6 +1,6 @@
-"""What each symbol looked like through a run: one row a symbol and moment, thinned as the run grows.
+"""What a run and each of its symbols looked like: rows of moments, thinned as the run grows.
 
-Rows come about once a second. A day of fifty symbols would be millions, so the series keeps at most ROWS_MAX: when it
+Rows come about once a second. A day of fifty symbols would be millions, so a series keeps at most ROWS_MAX: when it
 is full, every second moment is forgotten and only every second one is taken from then on. Charts and half-lives stay
 right for their interval; nothing that must add up is computed from here.
 """
@@ -8,12 +8,15 @@ right for their interval; nothing that must add up is computed from here.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Generic, TypeVar
 
 import msgspec
 
 from actors.console.performance import half_life, max_drawdown
 
 ROWS_MAX = 200_000
+
+Row = TypeVar("Row")
 
 
 class SymbolSample(msgspec.Struct, frozen=True, gc=False):
@@ -38,18 +41,18 @@ class SymbolStats(msgspec.Struct, frozen=True):
     drawdown_usd: float
 
 
-class Series:
+class Series(Generic[Row]):
     """Grows with `add`; `rows` are evenly spaced as long as the moments added are."""
 
     def __init__(self, rows_max: int = ROWS_MAX) -> None:
         self._rows_max = rows_max
-        self._moments: list[tuple[SymbolSample, ...]] = []
+        self._moments: list[tuple[Row, ...]] = []
         self._rows_count = 0
         self._stride = 1  # every how many-th moment is kept
         self._seen = 0
 
-    def add(self, moment: Iterable[SymbolSample]) -> None:
-        """All symbols at one moment, later than the last."""
+    def add(self, moment: Iterable[Row]) -> None:
+        """All rows of one moment, later than the last."""
         self._seen += 1
         if (self._seen - 1) % self._stride:
             return
@@ -62,7 +65,7 @@ class Series:
             self._rows_count = sum(map(len, self._moments))
 
     @property
-    def rows(self) -> list[SymbolSample]:
+    def rows(self) -> list[Row]:
         return [row for moment in self._moments for row in moment]
 
 

@@ -15,7 +15,7 @@ def moment(at_s: float, **positions: float) -> list[SymbolSample]:
 
 
 def test_a_long_run_is_thinned_and_stays_evenly_spaced() -> None:
-    series = Series(rows_max=100)
+    series: Series[SymbolSample] = Series(rows_max=100)
     for second in range(1_000):
         series.add(moment(float(second), A=1.0, B=2.0))
 
@@ -26,7 +26,7 @@ def test_a_long_run_is_thinned_and_stays_evenly_spaced() -> None:
 
 
 def test_a_short_run_is_kept_whole() -> None:
-    series = Series()
+    series: Series[SymbolSample] = Series()
     series.add(moment(0.0, A=1.0))
     series.add(moment(1.0, A=1.0, B=0.0))
 
@@ -34,7 +34,7 @@ def test_a_short_run_is_kept_whole() -> None:
 
 
 def test_figures_of_a_symbol_leave_out_what_was_not_there() -> None:
-    series = Series()
+    series: Series[SymbolSample] = Series()
     for second, position in enumerate((8.0, 4.0, 2.0, 0.0)):
         series.add(moment(2.0 * second, A=position))
 

@@ -10,7 +10,7 @@ import pytest
 from actors.console.summary import RunFacts
 from actors.transport.meters import Histogram
 from actors.vocab.config import FleetSettings
-from pipelines.figures import Figures
+from pipelines.figures import SAMPLES_MAX, Figures
 from pipelines.plan import RunPlan
 
 
@@ -92,3 +92,11 @@ def test_latencies_are_of_the_time_in_which_all_quote(figures: Figures) -> None:
     figures.take({"gateway:binance_perp": gateway(2, 1, 0, 100)})
 
     assert facts_of(figures).latency_us["order_to_ack"] == {"p50": 100, "p90": 100, "p99": 100, "max": 100, "count": 1}
+
+
+def test_a_day_of_samples_is_thinned(figures: Figures) -> None:
+    for second in range(SAMPLES_MAX + 2):
+        figures.sample(float(second))
+    samples = figures.record({}, (), 1.0).samples
+    assert len(samples) <= SAMPLES_MAX / 2 + 2
+    assert [one.at_s for one in samples[:3]] == [0.0, 2.0, 4.0]

@@ -128,7 +128,7 @@ class Traded(Stage):
         self._figures.take({"gateway:v": {"incarnation": "gateway@1", "orders": {"placed": 1}}})
         self._startup = {}
         self._ray_call = Histogram()
-        self._cpu_samples = []
+        self._cpu_mean = 0.5
 
     _write_report = Supervisor._write_report
 
