@@ -52,7 +52,8 @@ async def audit_run(run_dir: Path) -> AuditResult:
     """Read the venues of the run in `run_dir` and compare. `ConfigError` for an unusable folder, `VenueFault` when a
     venue cannot be read. While the supervisor calls it, `summary.json` is not there yet: that line is then left out."""
     run = read_run(run_dir)
-    history = read_history(_journal_of(run, run_dir))
+    # Both ends are work without a wait: threads, so that a supervisor's loop goes on.
+    history = await asyncio.to_thread(read_history, _journal_of(run, run_dir), run.run_id)
     settings = FleetSettings.model_validate_json(run.settings_json)
     ours = Ours(
         run_id=run.run_id,
@@ -64,7 +65,7 @@ async def audit_run(run_dir: Path) -> AuditResult:
         summary=read_summary(run_dir),
     )
     books = [await _read_book(run, run_dir, account, history) for account in run.accounts]
-    return compare(ours, books)
+    return await asyncio.to_thread(compare, ours, books)
 
 
 # --- reading -----------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from actors.journal.history import History, read_history
@@ -38,6 +39,22 @@ def test_every_kind_of_row_comes_back_beside_a_writer(tmp_path: Path) -> None:
         holders=(later, HolderRow("v", "S", "h", 3, 30, 31, "")),
         facts={"account": "acc", "schema": "1", "venue_ahead_ms:2:v": "-3"},
     )
+
+
+def test_orders_and_grants_from_before_a_run_are_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "account.sqlite"
+    store = Store(f"sqlite:///{path}", "acc")
+    runs = [RunRow(f"run-{term}", term, "100", 5) for term in (2, 4)]
+    grants = [msgspec.structs.replace(GRANT, term=term) for term in (2, 3, 4, 5)]
+    orders = [msgspec.structs.replace(ORDER, term=term, client_id=f"mnt-{term}") for term in (2, 3, 4, 5)]
+    store.write([*runs, *grants, *orders, FILL])
+    store.close()
+
+    told = read_history(path, "run-4")
+    assert told.grants == tuple(grants[2:])
+    assert told.orders == tuple(orders[2:])
+    assert (told.runs, told.fills) == (tuple(runs), (FILL,))
+    assert read_history(path, "unknown").orders == tuple(orders)
 
 
 def test_what_is_no_journal_is_refused_and_left_alone(tmp_path: Path) -> None:
