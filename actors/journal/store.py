@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Insert, Table, create_engine, event, func, insert, select
+from sqlalchemy import Connection, Engine, Insert, Table, create_engine, delete, event, func, insert, select
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError
@@ -16,10 +16,16 @@ from actors.journal import rows, tables
 from actors.vocab.errors import ConfigError
 from actors.vocab.leases import FundingPaid
 from actors.vocab.orders import Fill, OrderRow, PositionAdjust
+from actors.vocab.units import NS_PER_S
 
 FUNDINGS_MAX = 2_000  # newest payments, against repeats
 TRADE_KEYS_MAX = 20_000  # newest fills whose trade ids are remembered against repeats
 BUSY_TIMEOUT_S = 2.0
+# Order rows are there for audits alone, and a venue forgets most of its orders sooner: Binance those without a fill
+# after 3 days. The oldest go as new ones come, some more of them than came, so that a commit never waits for many.
+ORDERS_KEPT_NS = 7 * 86_400 * NS_PER_S
+ORDERS_PRUNED_EVERY = 1_000
+ORDERS_PRUNED_MAX = 4_000
 
 
 class Store:
@@ -29,6 +35,7 @@ class Store:
         """`ConfigError` when the URL is unusable, the file is not a journal, or belongs to another account."""
         self.account = account
         self.path = journal_path(url)
+        self._orders_until_pruning = ORDERS_PRUNED_EVERY
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._engine = sqlite_engine(url)
         try:
@@ -59,6 +66,24 @@ class Store:
                 statement, values = _WRITERS[kind]
                 connection.execute(statement, [values(row) for row in batch[start:end]])
                 start = end
+            self._prune_orders(connection, batch)
+
+    def _prune_orders(self, connection: Connection, batch: Sequence[rows.Row]) -> None:
+        """Old is what lies far behind the rows of this batch, by their own clock: a recording has another time."""
+        stamps = [row.event_ns for row in batch if type(row) is OrderRow and row.event_ns]
+        self._orders_until_pruning -= len(stamps)
+        if self._orders_until_pruning > 0:
+            return
+        self._orders_until_pruning = ORDERS_PRUNED_EVERY
+        orders = tables.orders.c
+        oldest = select(orders.id, orders.event_ns).order_by(orders.id).limit(ORDERS_PRUNED_MAX).subquery()
+        until_ns = min(stamps) - ORDERS_KEPT_NS
+        first_kept = select(func.min(oldest.c.id)).where(oldest.c.event_ns >= until_ns).scalar_subquery()
+        # Rows written before the venue's first word have no stamp: they go with an old one after them.
+        newest_old = select(func.max(oldest.c.id)).where(
+            oldest.c.event_ns.between(1, until_ns - 1), oldest.c.id < func.coalesce(first_kept, oldest.c.id + 1)
+        )
+        connection.execute(delete(tables.orders).where(orders.id <= newest_old.scalar_subquery()))
 
     def load(self) -> rows.Loaded:
         with self._engine.connect() as connection:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from actors.journal.history import read_history
 from actors.journal.rows import (
     BlockRow,
     BookingRow,
@@ -14,11 +15,12 @@ from actors.journal.rows import (
     RunRow,
     StateRow,
 )
-from actors.journal.store import Store, journal_path
+from actors.journal.store import ORDERS_KEPT_NS, ORDERS_PRUNED_EVERY, Store, journal_path
 from actors.vocab.errors import ConfigError
 from actors.vocab.leases import FundingPaid
 from actors.vocab.market import Side
 from actors.vocab.orders import Fill, OrderRow, OrderState, PositionAdjust
+from actors.vocab.units import NS_PER_S
 
 
 def url(folder: Path) -> str:
@@ -117,3 +119,21 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
 def test_urls_without_a_file_are_refused_with_the_remedy(bad: str) -> None:
     with pytest.raises(ConfigError, match="sqlite:////absolute"):
         journal_path(bad)
+
+
+def test_old_orders_go_as_new_ones_come_and_nothing_else_does(tmp_path: Path) -> None:
+    path = tmp_path / "account.db"
+    store = Store(url(tmp_path), "acc")
+    old_ns, odd_ns, new_ns = NS_PER_S, 2 * NS_PER_S, NS_PER_S + ORDERS_KEPT_NS
+    store.write([order(1, old_ns), order(2, 0), order(3, old_ns), order(4, 0), order(5, new_ns), order(6, odd_ns)])
+    store.write([fill(), *(order(number, new_ns) for number in range(7, 7 + ORDERS_PRUNED_EVERY))])
+    assert [row.ref for row in read_history(path).orders][:3] == [1, 2, 3]  # at the limit: not old yet
+    store.write([order(number, new_ns + 1) for number in range(2_000, 2_000 + ORDERS_PRUNED_EVERY)])
+    told = read_history(path)
+    store.close()
+    assert [row.ref for row in told.orders][:4] == [4, 5, 6, 7]
+    assert len(told.fills) == 1
+
+
+def order(number: int, event_ns: int) -> OrderRow:
+    return OrderRow("v", "S", f"mnt-{number}", "h", number, OrderState.OPEN, Side.BUY, 100, 1, 0, 4, 1, "", event_ns)
