@@ -148,6 +148,7 @@ class Figures:
         return [status for (role, _), status in self._lives.items() if role.startswith(prefix)]
 
     def quotes(self) -> dict[str, Status]:
+        """By symbol, or symbol@venue where an actor quotes it at one more."""
         return {symbol: row for status in self.of("quote:") for symbol, row in status.get("symbols", {}).items()}
 
     def codes(self) -> dict[tuple[str, str, str], str]:
@@ -165,11 +166,17 @@ class Figures:
         return self.statuses.get("risk", {})
 
     def quoting_count(self) -> int:
-        return sum(bool(row["two_sided"]) for row in self.quotes().values())
+        """Symbols that are quoted on both sides, at one venue at least."""
+        return len({symbol_of(key) for key, row in self.quotes().items() if row["two_sided"]})
 
     def quoted_count(self) -> int:
-        """Symbols whose both sides have stood at least once."""
-        return sum(bool(row["first_quote_ns"]) for row in self.quotes().values())
+        """Symbols whose both sides have stood at least once, at one venue at least."""
+        return len({symbol_of(key) for key, row in self.quotes().items() if row["first_quote_ns"]})
+
+    def _money(self) -> dict[str, Status]:
+        """Risk's rows by the keys of `quotes`."""
+        rows = {(row["symbol"], row["venue"]): row for row in self.risk.get("symbols", [])}
+        return {key: rows.get((symbol_of(key), row["venue"]), {}) for key, row in self.quotes().items()}
 
     def in_sync_count(self) -> int:
         return sum(int(status.get("books_ok_count", 0)) for status in self.of("feed:"))
@@ -215,19 +222,22 @@ class Figures:
         )
 
     def rows(self) -> list[SymbolRow]:
-        """One row a symbol; those without a status yet say so."""
-        money = {row["symbol"]: row for row in self.risk.get("symbols", [])}
-        quotes = self.quotes()
+        """One row a symbol and venue; those without a status yet say so."""
+        money, quotes = self._money(), self.quotes()
+        keys: dict[str, list[str]] = {}
+        for key in quotes:
+            keys.setdefault(symbol_of(key), []).append(key)
         latency = {
             symbol: float(status.get("frame_to_quote_us", {}).get("p50", 0.0))
             for status in self.of("quote:")
             for symbol in status.get("symbols", {})
         }
         return [
-            symbol_row(symbol, quotes[symbol], money.get(symbol, {}), latency_us=latency.get(symbol, 0.0))
-            if symbol in quotes
-            else SymbolRow(symbol, "", reason="starting")
+            symbol_row(key, quotes[key], money[key], latency_us=latency.get(key, 0.0))
+            if key in quotes
+            else SymbolRow(key, "", reason="starting")
             for symbol in self._plan.symbols
+            for key in keys.get(symbol, [symbol])
         ]
 
     def sample(self, at_s: float) -> Sample:
@@ -249,14 +259,14 @@ class Figures:
             orders_open=sum(int(status.get("orders_open_count", 0)) for status in self.of("gateway:")),
         )
         self._samples.add((one,))
-        money = {row["symbol"]: row for row in self.risk.get("symbols", [])}
+        money = self._money()
         self._series.add(
             SymbolSample(
                 at_s=one.at_s,
                 symbol=symbol,
                 fair=float(row["fair"]),
                 position_usd=float(row["position_usd"]),
-                net_usd=float(money.get(symbol, {}).get("net_usd", 0.0)),
+                net_usd=float(money[symbol].get("net_usd", 0.0)),
                 spread_bps=float(row["spread_bps"]),
                 market_spread_bps=float(row["market_spread_bps"]),
             )
@@ -323,12 +333,17 @@ class Figures:
             seed=self._plan.seed,
             duration_s=duration_s,
             startup=startup,
-            two_sided_share=self.uptime.shares(duration_s),
+            two_sided_share=_least(self.uptime.shares(duration_s)),
             orders={
                 key: int(value)
                 for key, value in merge_counts([one["orders"] for one in self.lives("gateway:")]).items()
             },
-            fills_by_symbol={row["symbol"]: int(row["fills_count"]) for row in risk.get("symbols", [])},
+            fills_by_symbol={
+                symbol: int(count)
+                for symbol, count in merge_counts(
+                    [{row["symbol"]: row["fills_count"]} for row in risk.get("symbols", [])]
+                ).items()
+            },
             pnl={**pnl, "net": net, "stock": Decimal(exact.get("stock_usd", "0"))},
             risk=self._risk_figures(),
             latency_us={name: one.summary() for name, one in latency.items()},
@@ -354,10 +369,12 @@ class Figures:
 
     def _symbol_rows(self, duration_s: float) -> list[dict[str, Any]]:
         shares = self.uptime.shares(duration_s)
+        keys = {(symbol_of(key), row["venue"]): key for key, row in self.quotes().items()}
+        rows = [(keys.get((row["symbol"], row["venue"]), row["symbol"]), row) for row in self.risk.get("symbols", [])]
         return [
             {
-                "symbol": row["symbol"],
-                "two_sided_share": round(shares.get(row["symbol"], 0.0), 4),
+                "symbol": key,
+                "two_sided_share": round(shares.get(key, 0.0), 4),
                 "fills": int(row["fills_count"]),
                 "net_usd": float(row["net_usd"]),
                 **{f"{name}_usd": float(row[f"{name}_usd"]) for name in PARTS},
@@ -365,8 +382,8 @@ class Figures:
                 "markout_5s_bps": float(row["markout_bps"].get("5s") or 0.0),
                 "position_usd": float(row["position_usd"]),
             }
-            for row in self.risk.get("symbols", [])
-            if row["symbol"] in shares or row["fills_count"]
+            for key, row in rows
+            if key in shares or row["fills_count"]
         ]
 
     def operator_lines(self) -> list[str]:
@@ -410,6 +427,19 @@ class Figures:
             "quote_actor_pss_mean": sum(quotes) / len(quotes) if quotes else 0.0,
             "ray_pss": ray_pss_mb,
         }
+
+
+def symbol_of(key: str) -> str:
+    """The symbol of a key of `Figures.quotes`."""
+    return key.partition("@")[0]
+
+
+def _least(shares: Mapping[str, float]) -> dict[str, float]:
+    """Of each symbol, where it was quoted least."""
+    least: dict[str, float] = {}
+    for key, share in shares.items():
+        least[symbol_of(key)] = min(share, least.get(symbol_of(key), share))
+    return least
 
 
 def _numbers(row: Mapping[str, Any]) -> dict[str, float]:

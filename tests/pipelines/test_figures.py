@@ -100,3 +100,51 @@ def test_a_day_of_samples_is_thinned(figures: Figures) -> None:
     samples = figures.record({}, (), 1.0).samples
     assert len(samples) <= SAMPLES_MAX / 2 + 2
     assert [one.at_s for one in samples[:3]] == [0.0, 2.0, 4.0]
+
+
+def test_a_symbol_at_two_venues_is_one_symbol_and_both_its_fills(figures: Figures) -> None:
+    def quote(venue: str, position_usd: float, two_sided_ns: int) -> dict[str, Any]:
+        sides = {
+            f"{side}_{what}": text
+            for side in ("bid", "ask")
+            for what, text in (("code", "QUOTING"), ("reason", ""), ("price", "1"))
+        }
+        return sides | {
+            "venue": venue,
+            "two_sided": True,
+            "first_quote_ns": 1,
+            "two_sided_ns": two_sided_ns,
+            "position_usd": position_usd,
+            "fair": 1.0,
+            "spread_bps": 1.0,
+            "market_spread_bps": 1.0,
+        }
+
+    def money(venue: str, fills_count: int, net_usd: float) -> dict[str, Any]:
+        parts = dict.fromkeys(("spread_capture_usd", "inventory_usd", "fees_usd", "funding_usd", "turnover_usd"), 0.0)
+        return parts | {
+            "venue": venue,
+            "symbol": "BTCUSDT",
+            "fills_count": fills_count,
+            "net_usd": net_usd,
+            "markout_bps": {},
+            "position_usd": 0.0,
+        }
+
+    for ns in (0, 10**9):
+        symbols = {"BTCUSDT": quote("perp", 5.0, ns), "BTCUSDT@spot": quote("spot", -3.0, 2 * ns)}
+        figures.take({"quote:BTCUSDT": {"symbols": symbols}})
+        if not ns:
+            figures.start_counting()
+    figures.take({"risk": {"symbols": [money("perp", 2, 1.0), money("spot", 3, 7.0)]}})
+
+    assert (figures.quoted_count(), figures.quoting_count()) == (1, 1)
+    figures.sample(1.0)
+    record = figures.record({}, (), 10.0)
+    assert [(one.symbol, one.net_usd) for one in record.series] == [("BTCUSDT", 1.0), ("BTCUSDT@spot", 7.0)]
+    assert [(row["symbol"], row["two_sided_share"]) for row in record.symbols] == [
+        ("BTCUSDT", 0.1),
+        ("BTCUSDT@spot", 0.2),
+    ]
+    told = facts_of(figures)
+    assert (told.fills_by_symbol, told.two_sided_share) == ({"BTCUSDT": 5}, {"BTCUSDT": 0.1})
