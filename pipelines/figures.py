@@ -101,6 +101,7 @@ class Figures:
         # (role, incarnation) -> last status of each life: what it counted must outlive it.
         self._lives: dict[tuple[str, str], Status] = {}
         self._frames_before = 0.0  # received before all symbols quoted
+        self._frames_after: float | None = None  # received when the run was over
         self._latencies_before: dict[str, Histogram] = {}
         self._cpu_s: dict[str, float] = {}  # role -> CPU seconds of its lives since all quoted
         self._cpu_seen_s: dict[str, float] = {}  # role -> newest reading of its current life
@@ -129,6 +130,10 @@ class Figures:
         self._frames_before = self._feed_counts().get("frames", 0.0)
         self._cpu_s = {}
         self.uptime.start()
+
+    def stop_counting(self) -> None:
+        """The run is over, the feeds are not: they go on while orders are cancelled."""
+        self._frames_after = self._feed_counts().get("frames", 0.0)
 
     def _take_cpu(self, role: str, cpu_s: float) -> None:
         """A smaller reading than before is a new life, counting from zero."""
@@ -317,7 +322,8 @@ class Figures:
         latency = {name: self._latency(name) for name in LATENCIES} | {"ray_call": ray_call}
         injected = sum(int(row["gaps_injected_count"]) for one in self.of("sim:") for row in one["venues"].values())
         feed = self._feed_counts()
-        frames_per_s = (feed.get("frames", 0) - self._frames_before) / duration_s if duration_s else 0.0
+        frames = feed.get("frames", 0.0) if self._frames_after is None else self._frames_after
+        frames_per_s = (frames - self._frames_before) / duration_s if duration_s else 0.0
         feed_part = {
             "frames": feed.get("frames", 0),
             "frames_per_s": round(frames_per_s, 1),

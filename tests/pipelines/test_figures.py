@@ -81,9 +81,11 @@ def test_frames_a_second_are_of_the_time_in_which_all_quote(figures: Figures) ->
     figures.start_counting()
     figures.take({"feed:binance_perp:0": {"incarnation": "feed@1", "counters": {"frames": 60_000}}})
     figures.take({"feed:binance_perp:0": {"incarnation": "feed@2", "counters": {"frames": 5_000}}})
+    figures.stop_counting()
+    figures.take({"feed:binance_perp:0": {"incarnation": "feed@2", "counters": {"frames": 9_000}}})
 
     feed = facts_of(figures).feed
-    assert (feed["frames"], feed["frames_per_s"]) == (65_000, 1_500.0)
+    assert (feed["frames"], feed["frames_per_s"]) == (69_000, 1_500.0)
 
 
 def test_latencies_are_of_the_time_in_which_all_quote(figures: Figures) -> None:
