@@ -340,7 +340,7 @@ class Supervisor:
         self._screen.note("stopping: cancelling all orders")
         with self._telling("the last look at the quotes", failed):
             await self._poll(everybody=True)
-        self._figures.stop_counting()
+            self._figures.stop_counting()
         await self._ask(self._roles("quote:"), "stop", timeout_s=STOP_TIMEOUT_S)
         alive = await self._ask(self._roles("gateway:"), "stop", timeout_s=STOP_TIMEOUT_S)
         unanswered = [f"{role}: did not answer" for role in self._roles("gateway:") if role not in alive]

@@ -54,7 +54,9 @@ class Stage(Supervisor):
             kill=lambda roles: self.said.append(f"kill {' '.join(roles)}"),
         )
         self._screen: Any = SimpleNamespace(note=self.notes.append)
-        self._figures: Any = SimpleNamespace(take=lambda statuses: None, risk={}, replay=dict)
+        self._figures: Any = SimpleNamespace(
+            take=lambda statuses: None, stop_counting=lambda: None, risk={}, replay=dict
+        )
         self._quoting_since_s = None
         self._given_up = {}
         self._answered = set()
