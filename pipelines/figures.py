@@ -419,10 +419,12 @@ class Figures:
     def _reconcile(self) -> dict[str, int]:
         """Risk's and the gateways' counts, added up. Fills that a dead risk was waiting for are the next one's."""
         names = ("position_mismatch_count", "orphan_orders_count", "lost_fills_count", "foreign_orders_count")
-        rows = [_numbers(status.get("reconcile", {})) for status in [*self.lives("risk"), *self.lives("gateway:")]]
-        for status, row in zip(self.lives("risk"), rows, strict=False):
+        rows = [_numbers(status.get("reconcile", {})) for status in self.lives("gateway:")]
+        for status in self.lives("risk"):
+            row = _numbers(status.get("reconcile", {}))
             if status is not self.risk:
                 row.pop("lost_fills_count", None)
+            rows.append(row)
         return {**{name: 0 for name in names}, **{name: int(value) for name, value in merge_counts(rows).items()}}
 
     def _memory(self, ray_pss_mb: float) -> dict[str, float]:

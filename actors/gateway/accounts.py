@@ -166,9 +166,7 @@ class Ledger:
     def move_base(self, instrument: Instrument, amount: Decimal, reason: str, event_ns: int) -> list[Entry]:
         """Book a change of a spot symbol's base coin outside trades; an entry only when whole lots change."""
         account = self.account(instrument.symbol)
-        total = account.dust + amount
-        whole = int((total / instrument.lot).to_integral_value(ROUND_FLOOR))  # `//` would round towards zero
-        account.dust = total - whole * instrument.lot
+        whole, account.dust = _whole_lots(account.dust + amount, instrument.lot)
         if not whole:
             return []
         account.lots += whole
@@ -232,8 +230,7 @@ class Ledger:
         account = self.account(old.symbol)
         base = account.lots * old.lot * old.multiplier + account.dust
         lot = new.lot * new.multiplier
-        account.lots = int((base / lot).to_integral_value(ROUND_FLOOR))
-        account.dust = base - account.lots * lot
+        account.lots, account.dust = _whole_lots(base, lot)
         account.stock_lots = int(account.stock_lots * old.lot * old.multiplier / lot)
         account.avg_price_ticks *= float(old.tick / new.tick)
 
@@ -280,3 +277,9 @@ class Ledger:
         account.prev_no = entry.fill_no
         self.next_no += 1
         self._kept.append(entry)
+
+
+def _whole_lots(amount: Decimal, lot: Decimal) -> tuple[int, Decimal]:
+    """Split an amount of coins into whole lots, rounded down, and the dust in [0, lot) that is left."""
+    lots = int((amount / lot).to_integral_value(ROUND_FLOOR))  # `//` would round towards zero
+    return lots, amount - lots * lot

@@ -345,7 +345,7 @@ class Comparison:
 
     def _book_funding(self, m: VenueFunding) -> None:
         core = self._core
-        spot = next((i for i in core.instruments.values() if i.market == "spot" and i.base == m.asset), None)
+        spot = core.spot_of(m.asset)
         if spot is not None:
             entries = core.ledger.move_base(spot, Decimal(m.amount), m.reason, m.event_ns)
         else:

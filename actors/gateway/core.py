@@ -83,6 +83,10 @@ class Core:
         """Now, by the clock that venues count by."""
         return self.now_ns + self._unix_ahead_ns
 
+    def spot_of(self, coin: str) -> Instrument | None:
+        """The spot symbol that trades `coin`; no two of an account do."""
+        return next((row for row in self.instruments.values() if row.market == "spot" and row.base == coin), None)
+
     def next_request_no(self) -> int:
         return next(self._request_nos)
 

@@ -488,7 +488,7 @@ class OrderDesk:
             return None
         if fill.fee_asset == instrument.base:
             return instrument
-        return next((row for row in self._core.instruments.values() if row.base == fill.fee_asset), None)
+        return self._core.spot_of(fill.fee_asset)
 
     def adopt(
         self, symbol: str, client_id: str, venue_order_id: str, side: Side, price: int, lots: int
