@@ -35,7 +35,9 @@ class Countdowns:
         wanted = {symbol for symbol in core.instruments if core.table.live_count(symbol)}
         foreign = {symbol for symbol in {*wanted, *self._armed} if self._has_foreign(symbol)}
         symbols = wanted - foreign
-        interval_ms, countdown_ms = countdown_plan(symbols_count=len(symbols), countdown_ms=wanted_ms)
+        # Running timers count as well: where all orders have gone and come again, each would be turned off and on.
+        timers_count = max(len(symbols), len(self._armed))
+        interval_ms, countdown_ms = countdown_plan(symbols_count=timers_count, countdown_ms=wanted_ms)
         for symbol in [symbol for symbol in self._armed if symbol not in symbols]:
             if self._is_due(symbol, OFF_RETRY_MS if symbol in foreign else interval_ms) and self._write(symbol, 0):
                 del self._armed[symbol]

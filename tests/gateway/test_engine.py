@@ -765,6 +765,24 @@ def test_timer_is_turned_off_before_it_ends_when_nothing_of_ours_lives() -> None
     assert bench.written(VenueCountdown, bench.later(4_000))
 
 
+def test_timers_of_many_symbols_run_on_while_all_orders_go_and_come_again() -> None:
+    """Turning fifty off and on is a fifth of the minute's weight each time, which cancels would lack."""
+    symbols = (SYMBOL, *(f"A{number}USDT" for number in range(49)))
+    bench = Bench(countdown_ms=10_000, symbols=symbols).start()
+    for symbol in symbols:
+        bench.hello(symbol=symbol)
+        bench.ack(bench.place(symbol=symbol))
+    bench.later(100)
+    assert len(bench.engine.countdowns._armed) == 50
+    bench.requests.clear()
+    for order in bench.engine.live_orders():
+        bench.send(VenueOrder(0, order.symbol, order.client_id, "", order.side, OrderState.CANCELLED, 1, 10, 0, 9))
+    assert not bench.engine.live_orders()
+    bench.later(10_000)
+
+    assert not [request for request in bench.requests if isinstance(request, VenueCountdown)]
+
+
 def test_ttl_runs_from_the_request_not_from_the_answer(bench: Bench) -> None:
     bench.risk_answers = False
     bench.later(600)
